@@ -1,0 +1,34 @@
+"""What a plan is about, in kW, kWh, hours and instants with a time zone; standard library and NumPy only."""
+
+from models.domain.capacity import CapacityBlock, CapacityForecast, CapacityForecasts, CapacityKind, CapacityUnit, Phase
+from models.domain.group import CapacityGroup, Charger, Site
+from models.domain.scenario import Scenario
+from models.domain.schedule import GroupResult, Schedule, ScheduleStatus, SessionResult, StageResult
+from models.domain.session import ChargingSession
+from models.domain.tariff import EnergyTariff, PriceBlock
+from models.domain.time_grid import BoolArray, FloatArray, IntArray, TimeGrid
+
+__all__ = [
+    "BoolArray",
+    "CapacityBlock",
+    "CapacityForecast",
+    "CapacityForecasts",
+    "CapacityGroup",
+    "CapacityKind",
+    "CapacityUnit",
+    "Charger",
+    "ChargingSession",
+    "EnergyTariff",
+    "FloatArray",
+    "GroupResult",
+    "IntArray",
+    "Phase",
+    "PriceBlock",
+    "Scenario",
+    "Schedule",
+    "ScheduleStatus",
+    "SessionResult",
+    "Site",
+    "StageResult",
+    "TimeGrid",
+]

@@ -1,0 +1,166 @@
+"""Where power flows: a tree of capacity groups with chargers on it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from zoneinfo import ZoneInfo
+
+from models.domain.capacity import Phase
+from models.errors import InputError
+from models.units import DEFAULT_NOMINAL_VOLTAGE_V, THREE_PHASES
+
+MAX_POWER_KW = 1e6
+"""Nothing behind one grid connection is larger than a gigawatt; a larger figure is a mistaken unit."""
+
+
+def check_power_kw(power_kw: float | None, name: str) -> None:
+    """Let pass no limit or a finite, non-negative one.
+
+    Raises:
+        InputError: It is negative, not finite or above a gigawatt.
+    """
+    if power_kw is not None and not (math.isfinite(power_kw) and 0 <= power_kw <= MAX_POWER_KW):
+        raise InputError(f"{name} is {power_kw} kW; it must be between 0 and {MAX_POWER_KW:g} kW")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityGroup:
+    """An OSCP capacity group: an area or connection behind which assets share a capacity.
+
+    Args:
+        group_id: Id agreed with the other parties.
+        parent_id: Group that feeds this one; None for a root.
+        import_limit_kw: Static limit of the connection, kW; None where there is none.
+        export_limit_kw: The same for feeding in.
+    """
+
+    group_id: str
+    parent_id: str | None = None
+    import_limit_kw: float | None = None
+    export_limit_kw: float | None = None
+
+    def __post_init__(self) -> None:
+        check_power_kw(self.import_limit_kw, f"group {self.group_id!r}: import_limit_kw")
+        check_power_kw(self.export_limit_kw, f"group {self.group_id!r}: export_limit_kw")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charger:
+    """A charging station outlet that serves one session at a time.
+
+    Args:
+        charger_id: Unique within the site.
+        group_id: The group it hangs on.
+        max_power_kw: The most it delivers, kW.
+        phases: ALL where it loads three phases equally, ONE, TWO or THREE where it is connected to that one; UNKNOWN
+            counts in full on each phase, so that a limit per phase holds whatever the truth is.
+    """
+
+    charger_id: str
+    group_id: str
+    max_power_kw: float
+    phases: Phase = Phase.UNKNOWN
+
+    def __post_init__(self) -> None:
+        check_power_kw(self.max_power_kw, f"charger {self.charger_id!r}: max_power_kw")
+
+    def share_on(self, phase: Phase) -> float:
+        """How much of its power a value of one phase counts, 0 to 1; UNKNOWN and ALL ask for all phases together."""
+        if phase in (Phase.ALL, Phase.UNKNOWN) or self.phases in (phase, Phase.UNKNOWN):
+            return 1.0
+        return 1.0 / THREE_PHASES if self.phases is Phase.ALL else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Site:
+    """A tree of groups, or several, with chargers on them.
+
+    Args:
+        site_id: Name of the site.
+        groups: Every group once; parents before or after their children.
+        chargers: Every charger once.
+        time_zone: Zone of the site's wall clock.
+        currency: ISO 4217 code of prices.
+        nominal_voltage_v: Voltage from line to neutral, V.
+
+    Raises:
+        InputError: A group or charger is named twice, a parent or group is unknown, the parents form a cycle, or the
+            voltage is not above zero.
+    """
+
+    site_id: str
+    groups: tuple[CapacityGroup, ...]
+    chargers: tuple[Charger, ...]
+    time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
+    currency: str = "EUR"
+    nominal_voltage_v: float = DEFAULT_NOMINAL_VOLTAGE_V
+    _paths: Mapping[str, tuple[str, ...]] = field(init=False, repr=False)
+    _charger_by_id: Mapping[str, Charger] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.nominal_voltage_v) and self.nominal_voltage_v > 0):
+            raise InputError(
+                f"site {self.site_id!r}: nominal_voltage_v is {self.nominal_voltage_v}; it must be above 0 V"
+            )
+        object.__setattr__(self, "_paths", MappingProxyType(_paths_to_root(self.groups)))
+        by_id: dict[str, Charger] = {}
+        for charger in self.chargers:
+            if charger.charger_id in by_id:
+                raise InputError(f"charger {charger.charger_id!r} is listed twice")
+            if charger.group_id not in self._paths:
+                raise InputError(f"charger {charger.charger_id!r} hangs on the unknown group {charger.group_id!r}")
+            by_id[charger.charger_id] = charger
+        object.__setattr__(self, "_charger_by_id", MappingProxyType(by_id))
+
+    def path(self, group_id: str) -> tuple[str, ...]:
+        """The group and everything that feeds it, up to the root.
+
+        Raises:
+            InputError: The group is unknown.
+        """
+        try:
+            return self._paths[group_id]
+        except KeyError:
+            raise InputError(f"group {group_id!r} is not part of site {self.site_id!r}") from None
+
+    def charger(self, charger_id: str) -> Charger:
+        """The charger of that id.
+
+        Raises:
+            InputError: There is none.
+        """
+        try:
+            return self._charger_by_id[charger_id]
+        except KeyError:
+            raise InputError(f"charger {charger_id!r} is not part of site {self.site_id!r}") from None
+
+    def has_charger(self, charger_id: str) -> bool:
+        """Whether there is a charger of that id."""
+        return charger_id in self._charger_by_id
+
+    def has_group(self, group_id: str) -> bool:
+        """Whether there is a group of that id."""
+        return group_id in self._paths
+
+
+def _paths_to_root(groups: tuple[CapacityGroup, ...]) -> dict[str, tuple[str, ...]]:
+    parents: dict[str, str | None] = {}
+    for group in groups:
+        if group.group_id in parents:
+            raise InputError(f"group {group.group_id!r} is listed twice")
+        parents[group.group_id] = group.parent_id
+    paths: dict[str, tuple[str, ...]] = {}
+    for group_id in parents:
+        path = [group_id]
+        while (parent := parents[path[-1]]) is not None:
+            if parent not in parents:
+                raise InputError(f"group {path[-1]!r} has the unknown parent {parent!r}")
+            if parent in path:
+                cycle = " -> ".join([*path[path.index(parent) :], parent])
+                raise InputError(f"the groups form a cycle: {cycle}; a group must lead to a root without parent")
+            path.append(parent)
+        paths[group_id] = tuple(path)
+    return paths

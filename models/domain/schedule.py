@@ -1,0 +1,163 @@
+"""The result: power per session and step, what stays unserved and why, and what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+import numpy as np
+
+from models.domain.session import ChargingSession
+from models.domain.time_grid import FloatArray, IntArray, TimeGrid
+from models.units import MINUTES_PER_HOUR, SECONDS_PER_HOUR
+
+
+class ScheduleStatus(StrEnum):
+    """How good a schedule is known to be; every one of them has been verified."""
+
+    OPTIMAL = "optimal"
+    """Every stage of the objective was proved optimal."""
+    FEASIBLE = "feasible"
+    """Stopped at the time limit: it holds every limit, the stages reported as optimal are, the later ones are not."""
+    FALLBACK = "fallback"
+    """The solver gave nothing usable in time; a heuristic under the same limits made it."""
+    HEURISTIC = "heuristic"
+    """A heuristic was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionResult:
+    """What one session gets.
+
+    Args:
+        session: The session as asked for.
+        delivered_energy_kwh: Energy planned, kWh.
+        unmet_energy_kwh: What its stay would allow and the plan does not deliver, kWh.
+        unreachable_energy_kwh: What its stay does not allow whatever the plan, kWh.
+        reason: Why it goes short; empty when it does not.
+    """
+
+    session: ChargingSession
+    delivered_energy_kwh: float
+    unmet_energy_kwh: float
+    unreachable_energy_kwh: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class GroupResult:
+    """What one group draws in each of T steps.
+
+    Args:
+        group_id: The group.
+        power_kw: (T,), kW, counted as its limit counts it (mean over the step, or everything that may coincide).
+        limit_kw: (T,), kW, infinite where nothing limits the group itself.
+        shadow_price_per_kwh: (T,), currency saved per further kWh of this limit; zero where it does not bind, NaN where
+            no solver said.
+    """
+
+    group_id: str
+    power_kw: FloatArray
+    limit_kw: FloatArray
+    shadow_price_per_kwh: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageResult:
+    """The value one stage of the objective reached.
+
+    Args:
+        name: Name of the stage.
+        value: Its value, in the stage's unit.
+        proved: Whether the solver proved it optimal.
+    """
+
+    name: str
+    value: float
+    proved: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Schedule:
+    """Power of S sessions over T steps, held as K rows of non-zero power.
+
+    Args:
+        grid: The T steps.
+        sessions: (S,) results in canonical order (arrival, then id).
+        session_index: (K,), which session a row is of.
+        step_index: (K,), which step it lies in.
+        start_s: (K,), seconds since the epoch, clipped to the session's presence.
+        end_s: (K,), seconds since the epoch, clipped to the session's presence.
+        power_kw: (K,), kW while present; times the row's length it is the energy.
+        groups: One result for each group of the site.
+        price_per_kwh: (T,), currency per kWh; None without a tariff.
+        energy_cost: Cost of the energy, currency; zero without a tariff.
+        peak_import_kw: Highest power of the whole site, kW.
+        status: How good it is known to be.
+        strategy: What made it.
+        stages: Value of each stage of the objective, first stage first.
+        notes: What was taken as it was although it looks wrong.
+        seconds: Wall time of each phase, s.
+    """
+
+    grid: TimeGrid
+    sessions: tuple[SessionResult, ...]
+    session_index: IntArray
+    step_index: IntArray
+    start_s: FloatArray
+    end_s: FloatArray
+    power_kw: FloatArray
+    groups: tuple[GroupResult, ...]
+    price_per_kwh: FloatArray | None
+    energy_cost: float
+    peak_import_kw: float
+    status: ScheduleStatus
+    strategy: str
+    stages: tuple[StageResult, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def energy_kwh(self) -> FloatArray:
+        """(K,), kWh of each row."""
+        return self.power_kw * (self.end_s - self.start_s) / SECONDS_PER_HOUR
+
+    @property
+    def requested_energy_kwh(self) -> float:
+        """What all sessions ask for, kWh."""
+        return sum(result.session.energy_kwh for result in self.sessions)
+
+    @property
+    def delivered_energy_kwh(self) -> float:
+        """What all sessions get, kWh."""
+        return sum(result.delivered_energy_kwh for result in self.sessions)
+
+    @property
+    def unmet_energy_kwh(self) -> float:
+        """What could have been served to somebody and is not, kWh."""
+        return sum(result.unmet_energy_kwh for result in self.sessions)
+
+    @property
+    def unreachable_energy_kwh(self) -> float:
+        """What stays do not allow, kWh."""
+        return sum(result.unreachable_energy_kwh for result in self.sessions)
+
+    def group(self, group_id: str) -> GroupResult:
+        """The result of one group.
+
+        Raises:
+            KeyError: There is none of that id.
+        """
+        for result in self.groups:
+            if result.group_id == group_id:
+                return result
+        raise KeyError(group_id)
+
+    def minutes_over_limit(self, tolerance_kw: float) -> float:
+        """Minutes in which at least one group draws more than its limit by more than a tolerance."""
+        over = np.zeros(self.grid.steps, dtype=bool)
+        for result in self.groups:
+            over |= result.power_kw > result.limit_kw + tolerance_kw
+        return float(self.grid.step_hours[over].sum() * MINUTES_PER_HOUR)

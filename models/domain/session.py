@@ -1,0 +1,52 @@
+"""A charging session: what one vehicle asks for, and when it is there."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime
+
+from models.domain.group import check_power_kw
+from models.domain.time_grid import require_aware
+from models.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargingSession:
+    """One vehicle at one charger over the half-open interval ``[arrival, departure)``.
+
+    Args:
+        session_id: Unique within a scenario.
+        charger_id: Where it is plugged in.
+        arrival: First instant at which it may draw power.
+        departure: First instant at which it may not any more.
+        energy_kwh: What it still asks for, kWh.
+        max_power_kw: The vehicle's own limit, kW; None where only the charger limits it.
+        priority: Weight of its unserved energy against that of others; positive.
+
+    Raises:
+        InputError: A value is out of bounds; the message names the session, the field and the limit.
+    """
+
+    session_id: str
+    charger_id: str
+    arrival: datetime
+    departure: datetime
+    energy_kwh: float
+    max_power_kw: float | None = None
+    priority: float = 1.0
+
+    def __post_init__(self) -> None:
+        name = f"session {self.session_id!r}"
+        require_aware(self.arrival, f"{name}: arrival")
+        require_aware(self.departure, f"{name}: departure")
+        # By timestamp: instants of one zone compare by wall clock, which is wrong in the hour that comes twice.
+        if self.departure.timestamp() <= self.arrival.timestamp():
+            raise InputError(
+                f"{name}: departure {self.departure.isoformat()} is not after arrival {self.arrival.isoformat()}"
+            )
+        if not (math.isfinite(self.energy_kwh) and self.energy_kwh >= 0):
+            raise InputError(f"{name}: energy_kwh is {self.energy_kwh}; it must be finite and not negative")
+        if not (math.isfinite(self.priority) and self.priority > 0):
+            raise InputError(f"{name}: priority is {self.priority}; it must be finite and above 0")
+        check_power_kw(self.max_power_kw, f"{name}: max_power_kw")

@@ -1,0 +1,1 @@
+"""Messages of the Open Smart Charging Protocol, one package for each version of it."""

@@ -1,0 +1,254 @@
+"""Between wire and domain: forecasts come in, optimum messages go out; the only module that sees both."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+
+from models.domain.capacity import (
+    SINGLE_PHASES,
+    CapacityBlock,
+    CapacityForecast,
+    CapacityForecasts,
+    CapacityKind,
+    CapacityUnit,
+    Phase,
+)
+from models.domain.group import Site
+from models.domain.schedule import Schedule
+from models.domain.time_grid import FloatArray, require_aware
+from models.oscp.v20.enums import CapacityForecastType, ForecastedBlockUnit, PhaseIndicator
+from models.oscp.v20.forecast import (
+    CAPACITY_DECIMALS,
+    MAX_BLOCKS,
+    ForecastedBlock,
+    UpdateGroupCapacityForecast,
+    to_wire_instant,
+)
+from models.units import (
+    SECONDS_PER_HOUR,
+    THREE_PHASES,
+    amperes_to_kilowatts,
+    energy_at_power_kwh,
+    kilowatt_hours_to_watt_hours,
+    kilowatts_to_amperes,
+    kilowatts_to_watts,
+    mean_power_kw,
+    seconds_to_hours,
+    watt_hours_to_kilowatt_hours,
+    watts_to_kilowatts,
+)
+
+PLAN_DECIMALS = 6
+"""Decimals, in a block's unit, to which the plan is known: sums of many rows carry noise well below."""
+RELATIVE_NOISE = 1e-12
+"""Room for the last digits that a conversion to kW and back may cost."""
+
+EnergyUntil = Callable[[FloatArray], FloatArray]
+
+
+def to_capacity_forecast(message: UpdateGroupCapacityForecast, *, voltage_v: float) -> CapacityForecast:
+    """What a message states, in kW.
+
+    A current is that of one conductor for ONE, TWO and THREE, and that of each of three for ALL and UNKNOWN. An energy
+    is a budget for its block: the mean power that spends it. Source: decision; the standard states neither.
+
+    Args:
+        message: As it came.
+        voltage_v: Voltage from line to neutral at the group, V.
+
+    Returns:
+        The same blocks in the same order, each with the unit it was stated in.
+    """
+    return CapacityForecast(
+        group_id=message.group_id,
+        kind=CapacityKind(message.type.value),
+        blocks=tuple(_to_block(block, voltage_v=voltage_v) for block in message.forecasted_blocks),
+    )
+
+
+def to_optimum_messages(
+    schedule: Schedule,
+    site: Site,
+    forecasts: CapacityForecasts,
+    *,
+    window: tuple[datetime, datetime] | None,
+) -> list[UpdateGroupCapacityForecast]:
+    """Answer each group's CONSUMPTION blocks, or its FALLBACK_CONSUMPTION blocks where it has no others, with the plan.
+
+        value = energy planned in the block / hours of the block inside the plan
+
+    in the block's own phase and unit (an energy unit: the energy planned), never above the capacity the block states.
+
+    Args:
+        schedule: The plan.
+        site: Groups and chargers; a group's power is that of all sessions below it.
+        forecasts: What the groups may draw.
+        window: Blocks are cut to it and left out beyond it; None answers every block, with zero where there is no plan.
+
+    Returns:
+        One message of type OPTIMUM for each group with blocks to answer, in the site's order, its blocks in order of
+        time; more than one only where there are more than `MAX_BLOCKS` blocks.
+
+    Raises:
+        InputError: A session of the schedule is at a charger the site does not have, or the window has no time zone.
+    """
+    chargers = [site.charger(result.session.charger_id) for result in schedule.sessions]
+    messages: list[UpdateGroupCapacityForecast] = []
+    for group in site.groups:
+        kind = _answered_kind(forecasts, group.group_id)
+        answered: list[ForecastedBlock] = []
+        for phase in forecasts.phases(group.group_id, kind):
+            blocks = _clipped(forecasts.blocks(group.group_id, kind, phase), window)
+            share = [
+                charger.share_on(phase) if group.group_id in site.path(charger.group_id) else 0.0
+                for charger in chargers
+            ]
+            planned_kw, planned_hours = _planned_power(schedule, np.array(share), blocks)
+            answered += [
+                _to_wire_block(block, power_kw=power_kw, hours=hours, voltage_v=site.nominal_voltage_v)
+                for block, power_kw, hours in zip(blocks, planned_kw.tolist(), planned_hours.tolist(), strict=True)
+            ]
+        answered.sort(key=lambda block: block.start_time)
+        messages += _optimum_messages(group.group_id, answered)
+    return messages
+
+
+def _to_block(block: ForecastedBlock, *, voltage_v: float) -> CapacityBlock:
+    phase = Phase(block.phase.value)
+    unit = CapacityUnit(block.unit.value)
+    hours = _hours(block.start_time, block.end_time)
+    return CapacityBlock(
+        start=block.start_time,
+        end=block.end_time,
+        capacity_kw=_to_kilowatts(block.capacity, unit, phase, hours=hours, voltage_v=voltage_v),
+        phase=phase,
+        unit=unit,
+    )
+
+
+def _to_kilowatts(value: float, unit: CapacityUnit, phase: Phase, *, hours: float, voltage_v: float) -> float:
+    match unit:
+        case CapacityUnit.KW:
+            return value
+        case CapacityUnit.W:
+            return watts_to_kilowatts(value)
+        case CapacityUnit.A:
+            return amperes_to_kilowatts(value, voltage_v=voltage_v, conductors=_conductors(phase))
+        case CapacityUnit.KWH:
+            return mean_power_kw(value, hours=hours)
+        case CapacityUnit.WH:
+            return mean_power_kw(watt_hours_to_kilowatt_hours(value), hours=hours)
+
+
+def _from_kilowatts(power_kw: float, unit: CapacityUnit, phase: Phase, *, hours: float, voltage_v: float) -> float:
+    match unit:
+        case CapacityUnit.KW:
+            return power_kw
+        case CapacityUnit.W:
+            return kilowatts_to_watts(power_kw)
+        case CapacityUnit.A:
+            return kilowatts_to_amperes(power_kw, voltage_v=voltage_v, conductors=_conductors(phase))
+        case CapacityUnit.KWH:
+            return energy_at_power_kwh(power_kw, hours=hours)
+        case CapacityUnit.WH:
+            return kilowatt_hours_to_watt_hours(energy_at_power_kwh(power_kw, hours=hours))
+
+
+def _conductors(phase: Phase) -> int:
+    return 1 if phase in SINGLE_PHASES else THREE_PHASES
+
+
+def _hours(start: datetime, end: datetime) -> float:
+    return seconds_to_hours((end - start).total_seconds())
+
+
+def _answered_kind(forecasts: CapacityForecasts, group_id: str) -> CapacityKind:
+    stated = forecasts.phases(group_id, CapacityKind.CONSUMPTION)
+    return CapacityKind.CONSUMPTION if stated else CapacityKind.FALLBACK_CONSUMPTION
+
+
+def _clipped(blocks: Iterable[CapacityBlock], window: tuple[datetime, datetime] | None) -> list[CapacityBlock]:
+    """What of the blocks lies in the window and lasts long enough to be written."""
+    first, last = (to_wire_instant(require_aware(edge, "window")) for edge in window) if window else (None, None)
+    kept: list[CapacityBlock] = []
+    for block in blocks:
+        start, end = to_wire_instant(block.start), to_wire_instant(block.end)
+        start = start if first is None else max(start, first)
+        end = end if last is None else min(end, last)
+        if start < end:
+            kept.append(replace(block, start=start, end=end))
+    return kept
+
+
+def _planned_power(
+    schedule: Schedule, share: FloatArray, blocks: Sequence[CapacityBlock]
+) -> tuple[FloatArray, FloatArray]:
+    """Mean power over what of each block lies inside the plan, and how long that is.
+
+    Args:
+        schedule: The plan, K rows of S sessions.
+        share: (S,), how much of each session's power counts.
+        blocks: B blocks.
+
+    Returns:
+        (B,), kW, and (B,), h; both zero for a block outside the plan.
+    """
+    grid_start_s, grid_end_s = schedule.grid.edges_s[0], schedule.grid.edges_s[-1]
+    start_s = np.clip([block.start.timestamp() for block in blocks], grid_start_s, grid_end_s)
+    end_s = np.clip([block.end.timestamp() for block in blocks], grid_start_s, grid_end_s)
+    hours = (end_s - start_s) / SECONDS_PER_HOUR
+    energy_until = _cumulative_energy(schedule, share)
+    energy_kwh = energy_until(end_s) - energy_until(start_s)
+    return np.divide(energy_kwh, hours, out=np.zeros_like(hours), where=hours > 0), hours
+
+
+def _cumulative_energy(schedule: Schedule, share: FloatArray) -> EnergyUntil:
+    """Energy planned before an instant, kWh; linear between the edges of rows, so a row may straddle a block's edge."""
+    power_kw = schedule.power_kw * share[schedule.session_index]
+    edges_s, position = np.unique(np.concatenate((schedule.start_s, schedule.end_s)), return_inverse=True)
+    if not edges_s.size:
+        return np.zeros_like
+    level_kw = np.cumsum(np.bincount(position, weights=np.concatenate((power_kw, -power_kw))))
+    step_kwh = level_kw[:-1] * np.diff(edges_s) / SECONDS_PER_HOUR
+    energy_kwh = np.concatenate(([0.0], np.cumsum(step_kwh)))
+    return lambda instant_s: np.interp(instant_s, edges_s, energy_kwh)
+
+
+def _to_wire_block(block: CapacityBlock, *, power_kw: float, hours: float, voltage_v: float) -> ForecastedBlock:
+    stated = _from_kilowatts(
+        block.capacity_kw, block.unit, block.phase, hours=_hours(block.start, block.end), voltage_v=voltage_v
+    )
+    planned = _from_kilowatts(power_kw, block.unit, block.phase, hours=hours, voltage_v=voltage_v)
+    return ForecastedBlock(
+        capacity=_rounded_down(max(0.0, min(round(planned, PLAN_DECIMALS), stated))),
+        phase=PhaseIndicator(block.phase.value),
+        unit=ForecastedBlockUnit(block.unit.value),
+        start_time=block.start,
+        end_time=block.end,
+    )
+
+
+def _rounded_down(value: float) -> float:
+    """Cut to the decimals of the wire.
+
+    Down, because a value rounded up could ask for more than the block allows: a limit of 10.0006 kW, fully used, would
+    be answered with 10.001 kW.
+    """
+    scale = 10.0**CAPACITY_DECIMALS
+    return math.floor(value * scale * (1 + RELATIVE_NOISE)) / scale
+
+
+def _optimum_messages(group_id: str, blocks: Sequence[ForecastedBlock]) -> list[UpdateGroupCapacityForecast]:
+    return [
+        UpdateGroupCapacityForecast(
+            group_id=group_id,
+            type=CapacityForecastType.OPTIMUM,
+            forecasted_blocks=tuple(blocks[first : first + MAX_BLOCKS]),
+        )
+        for first in range(0, len(blocks), MAX_BLOCKS)
+    ]
