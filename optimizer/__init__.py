@@ -1,0 +1,26 @@
+"""How we decide: an optimal, verified schedule for a scenario. No web, and no protocol but at its edge."""
+
+from optimizer.engine import optimize
+from optimizer.options import (
+    COST_OBJECTIVE,
+    PEAK_OBJECTIVE,
+    LimitMode,
+    OptimizeOptions,
+    SolverOptions,
+    Stage,
+    Strategy,
+)
+from optimizer.verify import Certificate, verify
+
+__all__ = [
+    "COST_OBJECTIVE",
+    "PEAK_OBJECTIVE",
+    "Certificate",
+    "LimitMode",
+    "OptimizeOptions",
+    "SolverOptions",
+    "Stage",
+    "Strategy",
+    "optimize",
+    "verify",
+]

@@ -1,0 +1,316 @@
+"""The command ``oscp-optimize``: plan a scenario folder, recheck a result, compare strategies."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from enum import IntEnum, StrEnum
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from models.errors import CapacityOptimizerError, InputError, SolverConfigError
+from optimizer.options import (
+    COST_OBJECTIVE,
+    DEFAULT_SOLVER,
+    PEAK_OBJECTIVE,
+    LimitMode,
+    OptimizeOptions,
+    SolverOptions,
+    Strategy,
+)
+
+Advance = Callable[[], None]
+
+if TYPE_CHECKING:
+    from optimizer.comparison import ComparedStrategy
+
+# Imports inside the commands keep `--help` and `--version` fast: pandas, Plotly and Pyomo take a second together.
+
+app = typer.Typer(
+    help="Optimal, verified charging plans under the capacity limits of OSCP 2.0.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class ExitCode(IntEnum):
+    """What the shell is told."""
+
+    OK = 0
+    FAILED = 1
+    BAD_INPUT = 2
+    ENERGY_UNMET = 3
+
+
+class Objective(StrEnum):
+    """What is minimised once as much energy as possible is served."""
+
+    COST = "cost"
+    PEAK = "peak"
+
+
+STAGES = {Objective.COST: COST_OBJECTIVE, Objective.PEAK: PEAK_OBJECTIVE}
+
+UNMET_NOTICED_KWH = 1e-3
+"""Less unmet energy than a meter shows is not an unmet request."""
+
+Scenario = Annotated[Path, typer.Argument(help="Scenario folder: site.json, sessions.csv, prices.csv, forecasts.json")]
+Start = Annotated[str | None, typer.Option(help="Begin of the window, ISO 8601 with offset [default: first arrival]")]
+End = Annotated[str | None, typer.Option(help="End of the window, ISO 8601 with offset [default: last departure]")]
+StepMinutes = Annotated[float, typer.Option(help="Longest step, minutes, 1 to 60")]
+Limits = Annotated[LimitMode, typer.Option(help="What a limit in kW holds down: the mean of a step, or every moment")]
+Goal = Annotated[Objective, typer.Option(help="After least unmet energy: least cost, or lowest peak and then cost")]
+Solver = Annotated[str, typer.Option(help="highs, or any other LP solver that Pyomo knows and that is installed")]
+TimeLimit = Annotated[float | None, typer.Option(help="Wall time for the solver, s [default: none]")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors")]
+
+
+@app.callback()
+def common(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and leave", is_eager=True)] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to standard error")] = False,
+) -> None:
+    """Optimal, verified charging plans under the capacity limits of OSCP 2.0."""
+    if version:
+        print(distribution_version("oscp-capacity-optimizer"))
+        raise typer.Exit
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.ERROR,
+        format="%(asctime)s %(levelname)s %(name)s %(message)s",
+        stream=sys.stderr,
+    )
+
+
+@app.command()
+def solve(
+    scenario: Scenario,
+    out: Annotated[Path, typer.Option(help="Result folder; an earlier result in it is replaced as a whole")],
+    start: Start = None,
+    end: End = None,
+    step_minutes: StepMinutes = 15.0,
+    limits: Limits = LimitMode.MEAN,
+    objective: Goal = Objective.COST,
+    strategy: Annotated[Strategy, typer.Option(help="The optimum, or a heuristic")] = Strategy.OPTIMAL,
+    solver: Solver = DEFAULT_SOLVER,
+    time_limit: TimeLimit = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Exit with 3 when energy that could be served is not")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Plan a scenario and write the result folder.
+
+    Exit code 0 with a plan, 2 on bad input, 3 with --strict when energy stays unmet, 1 otherwise.
+    """
+    options = _options(start, end, step_minutes, limits, objective, strategy, solver, time_limit)
+    with _errors_as_exit_codes():
+        from optimizer.engine import optimize  # noqa: PLC0415
+        from optimizer.report import render_report  # noqa: PLC0415
+        from optimizer.scenario_io import load_scenario, write_result  # noqa: PLC0415
+
+        with _progress("Reading the scenario", "Planning", "Writing the result", show=not quiet) as advance:
+            loaded = load_scenario(scenario)
+            advance()
+            schedule = optimize(loaded.scenario, options)
+            advance()
+            summary = write_result(
+                out,
+                schedule,
+                loaded.scenario,
+                options,
+                notes=loaded.notes,
+                report_html=render_report(schedule, loaded.scenario.site),
+            )
+            advance()
+    if as_json:
+        print(json.dumps(summary, indent=2))
+    elif not quiet:
+        _print_summary(summary, out)
+    if strict and schedule.unmet_energy_kwh > UNMET_NOTICED_KWH:
+        raise typer.Exit(ExitCode.ENERGY_UNMET)
+
+
+@app.command()
+def verify(
+    scenario: Scenario,
+    result: Annotated[Path, typer.Argument(help="Result folder written by solve")],
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Recheck a written result against its scenario, without the solver.
+
+    Exit code 0 when every limit and every stated figure holds, 1 when one does not, 2 on unreadable files.
+    """
+    with _errors_as_exit_codes():
+        from optimizer.recheck import recheck  # noqa: PLC0415
+        from optimizer.scenario_io import load_scenario, read_result  # noqa: PLC0415
+
+        known = load_scenario(scenario).scenario
+        found = recheck(known, read_result(result, known))
+    margin = found.smallest_margin_kw
+    if as_json:
+        figures = {
+            "holds": not found.violations,
+            "violations": list(found.violations),
+            "smallest_margin_kw": margin if margin < float("inf") else None,
+        }
+        print(json.dumps(figures, indent=2))
+    elif found.violations:
+        for violation in found.violations:
+            print(violation, file=sys.stderr)
+    elif not quiet:
+        print("Every limit, window, bound and stated figure holds.")
+    if found.violations:
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+def compare(
+    scenario: Scenario,
+    start: Start = None,
+    end: End = None,
+    step_minutes: StepMinutes = 15.0,
+    limits: Limits = LimitMode.MEAN,
+    objective: Goal = Objective.COST,
+    solver: Solver = DEFAULT_SOLVER,
+    time_limit: TimeLimit = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Plan a scenario with every strategy and print the figures side by side."""
+    options = _options(start, end, step_minutes, limits, objective, Strategy.OPTIMAL, solver, time_limit)
+    with _errors_as_exit_codes():
+        from optimizer.comparison import compare_strategies  # noqa: PLC0415
+        from optimizer.scenario_io import load_scenario  # noqa: PLC0415
+
+        loaded = load_scenario(scenario)
+        with _progress(*(f"Planning: {strategy}" for strategy in Strategy), show=not quiet) as advance:
+            compared = []
+            for result in compare_strategies(loaded.scenario, options):
+                compared.append(result)
+                advance()
+    if as_json:
+        print(json.dumps([result.figures() for result in compared], indent=2))
+    elif not quiet:
+        print_comparison(compared, loaded.scenario.site.currency)
+
+
+def print_comparison(compared: list[ComparedStrategy], currency: str) -> None:
+    """Print one line for each strategy."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("strategy", f"cost {currency}", "unmet kWh", "short", "peak kW", "min over limit", "s", "status"):
+        table.add_column(title, justify="left" if title in ("strategy", "status") else "right", no_wrap=True)
+    for result in compared:
+        table.add_row(
+            result.strategy,
+            f"{result.energy_cost:.2f}",
+            f"{result.unmet_energy_kwh:.1f}",
+            str(result.sessions_short),
+            f"{result.peak_import_kw:.1f}",
+            f"{result.minutes_over_limit:.0f}",
+            f"{result.seconds:.3f}",
+            result.status,
+        )
+    Console(width=None if sys.stdout.isatty() else 100).print(table)
+
+
+def _options(
+    start: str | None,
+    end: str | None,
+    step_minutes: float,
+    limits: LimitMode,
+    objective: Objective,
+    strategy: Strategy,
+    solver: str,
+    time_limit: float | None,
+) -> OptimizeOptions:
+    with _errors_as_exit_codes():
+        if not 1 <= step_minutes <= 60:  # noqa: PLR2004 - a timedelta cannot hold every number
+            raise InputError(f"--step-minutes is {step_minutes:g}; it must be between 1 and 60")
+        return OptimizeOptions(
+            start=_instant("--start", start),
+            end=_instant("--end", end),
+            raster=timedelta(minutes=step_minutes),
+            limit_mode=limits,
+            objective=STAGES[objective],
+            strategy=strategy,
+            solver=SolverOptions(name=solver, time_limit_s=time_limit),
+        )
+
+
+def _instant(option: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError as error:
+        raise InputError(
+            f"{option} is {text!r}; it must be a time in ISO 8601 with an offset, such as 2019-07-24T00:00:00-07:00"
+        ) from error
+
+
+@contextmanager
+def _errors_as_exit_codes() -> Iterator[None]:
+    """Say what is wrong on standard error and leave with the code for it."""
+    try:
+        yield
+    except (InputError, SolverConfigError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(ExitCode.BAD_INPUT) from error
+    except (CapacityOptimizerError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(ExitCode.FAILED) from error
+
+
+@contextmanager
+def _progress(*tasks: str, show: bool) -> Iterator[Advance]:
+    """A bar over named pieces of work on standard error; nothing where that is not a terminal."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not (show and console.is_terminal)) as bar:
+        task = bar.add_task(tasks[0], total=len(tasks))
+        upcoming = iter((*tasks[1:], "Done"))
+        yield lambda: bar.update(task, advance=1, description=next(upcoming))
+
+
+def _print_summary(summary: dict[str, object], out: Path) -> None:
+    currency = summary["currency"]
+    lines = (
+        ("status", f"{summary['status']} ({summary['strategy']}, {summary['objective']})"),
+        ("sessions", f"{summary['sessions']} over {summary['steps']} steps"),
+        ("requested", f"{summary['requested_energy_kwh']:.1f} kWh"),
+        ("delivered", f"{summary['delivered_energy_kwh']:.1f} kWh"),
+        ("unmet", f"{summary['unmet_energy_kwh']:.1f} kWh"),
+        ("unreachable", f"{summary['unreachable_energy_kwh']:.1f} kWh"),
+        ("energy cost", f"{summary['energy_cost']:.2f} {currency}"),
+        ("peak import", f"{summary['peak_import_kw']:.1f} kW"),
+    )
+    for name, text in lines:
+        print(f"{name:<12} {text}")
+    if summary["sessions_outside_window"]:
+        print(f"left out     {summary['sessions_outside_window']} sessions not wholly inside the window")
+    notes = summary["notes"]
+    for note in notes if isinstance(notes, list) else []:
+        print(f"note         {note}")
+    print(f"report       {out / 'report.html'}")
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

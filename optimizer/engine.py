@@ -1,0 +1,124 @@
+"""One scenario in, one verified schedule out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import replace
+
+from models.domain.scenario import Scenario
+from models.domain.schedule import Schedule, ScheduleStatus
+from models.errors import SolverConfigError, SolverError, VerificationError
+from optimizer.extract import Outcome, tidy, to_schedule
+from optimizer.heuristics import allocate
+from optimizer.options import OptimizeOptions, Strategy
+from optimizer.problem import CapacityProblem, prepare
+from optimizer.runtime import Stopwatch, paused_garbage_collection
+from optimizer.verify import verify
+
+logger = logging.getLogger(__name__)
+
+FALLBACK_STRATEGIES = (Strategy.LEAST_LAXITY, Strategy.EARLIEST_DEADLINE)
+
+
+def optimize(scenario: Scenario, options: OptimizeOptions | None = None) -> Schedule:
+    """Plan one scenario.
+
+    Args:
+        scenario: What is known.
+        options: Window, raster, objective, strategy, solver; the defaults where None.
+
+    Returns:
+        A schedule that passed `optimizer.verify.verify`. Its status says whether it is proved optimal, was stopped at
+        the time limit, or is a fallback because the solver gave nothing usable.
+
+    Raises:
+        InputError: The scenario cannot be planned.
+        SolverConfigError: The solver is not there, or refuses an option.
+        VerificationError: Not even the fallback holds every limit.
+    """
+    options = options or OptimizeOptions()
+    watch = Stopwatch()
+    with paused_garbage_collection():
+        with watch.phase("prepare"):
+            problem = prepare(scenario, options)
+        schedule = _first_that_holds(scenario, problem, options, watch)
+    schedule = replace(schedule, seconds=watch.seconds)
+    logger.info(
+        "site=%s sessions=%d steps=%d columns=%d strategy=%s status=%s seconds=%.3f unmet_kwh=%.3f",
+        scenario.site.site_id,
+        len(problem.sessions),
+        problem.grid.steps,
+        problem.columns,
+        schedule.strategy,
+        schedule.status,
+        schedule.seconds["total"],
+        schedule.unmet_energy_kwh,
+    )
+    return schedule
+
+
+def _first_that_holds(
+    scenario: Scenario, problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch
+) -> Schedule:
+    refused: VerificationError | None = None
+    for outcome in _candidates(problem, options, watch):
+        with watch.phase("extract"):
+            schedule = to_schedule(problem, outcome)
+        try:
+            with watch.phase("verify"):
+                verify(
+                    scenario,
+                    schedule,
+                    limit_mode=options.limit_mode,
+                    group_limits=options.strategy is not Strategy.UNCONTROLLED,
+                )
+        except VerificationError as error:
+            logger.exception("site=%s strategy=%s: refused", scenario.site.site_id, outcome.strategy)
+            refused = error
+        else:
+            return schedule
+    raise refused or VerificationError(("no strategy gave a schedule",))
+
+
+def _candidates(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch) -> Iterator[Outcome]:
+    """What was asked for and, where that is the optimum and fails, what may stand in for it."""
+    if options.strategy is not Strategy.OPTIMAL:
+        with watch.phase("solve"):
+            energy_kwh = allocate(problem, options.strategy)
+            if options.strategy is not Strategy.UNCONTROLLED:
+                energy_kwh = tidy(problem, energy_kwh)
+        yield Outcome(energy_kwh=energy_kwh, status=ScheduleStatus.HEURISTIC, strategy=options.strategy)
+        return
+    # Importing Pyomo takes half a second, which heuristics, checks and the command line's help do without.
+    from optimizer.optimum import optimum  # noqa: PLC0415
+
+    failure = "the optimal schedule did not pass verification"
+    try:
+        yield optimum(problem, options, watch)
+    except SolverConfigError:
+        raise
+    except SolverError as error:
+        failure = str(error)
+    logger.warning("falling back: %s", failure)
+    with watch.phase("fallback"):
+        fallbacks = sorted(_fallbacks(problem), key=lambda outcome: _weighted_unmet(problem, outcome))
+    for outcome in fallbacks:
+        yield replace(outcome, notes=(f"fallback to {outcome.strategy}: {failure}",))
+
+
+def _fallbacks(problem: CapacityProblem) -> Iterator[Outcome]:
+    if problem.previous_energy_kwh is not None:
+        yield Outcome(
+            energy_kwh=tidy(problem, problem.previous_energy_kwh),
+            status=ScheduleStatus.FALLBACK,
+            strategy="previous-plan",
+        )
+    for strategy in FALLBACK_STRATEGIES:
+        energy_kwh = tidy(problem, allocate(problem, strategy))
+        yield Outcome(energy_kwh=energy_kwh, status=ScheduleStatus.FALLBACK, strategy=strategy)
+
+
+def _weighted_unmet(problem: CapacityProblem, outcome: Outcome) -> float:
+    unmet_kwh = problem.reachable_energy_kwh - problem.delivered_kwh(outcome.energy_kwh)
+    return float(problem.priority @ unmet_kwh)

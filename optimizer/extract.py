@@ -1,0 +1,176 @@
+"""From the solver's numbers to a schedule: the only place where they are clipped and rounded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.domain.capacity import Phase
+from models.domain.schedule import GroupResult, Schedule, ScheduleStatus, SessionResult, StageResult
+from models.domain.time_grid import FloatArray
+from models.units import SECONDS_PER_HOUR
+from optimizer.arrays import sums_by
+from optimizer.explain import explain
+from optimizer.problem import CapacityProblem
+
+NOTHING_KWH = 1e-9
+"""Less than that is not planned."""
+
+
+def tidy(problem: CapacityProblem, energy_kwh: FloatArray) -> FloatArray:
+    """Energies that hold every bound exactly, from a solver's that hold them within its tolerance.
+
+    Negative and tiny values become zero, values above a bound the bound; a session or limit exceeded by rounding is
+    scaled down to fit. Scaling down never breaks another limit, since all coefficients are positive.
+
+    Args:
+        problem: The scenario as arrays.
+        energy_kwh: (K,), kWh, within a solver's tolerance of feasible.
+
+    Returns:
+        (K,), kWh.
+    """
+    energy_kwh = np.clip(energy_kwh, 0.0, problem.max_energy_kwh)
+    energy_kwh[energy_kwh < NOTHING_KWH] = 0.0
+    delivered_kwh = problem.delivered_kwh(energy_kwh)
+    energy_kwh *= _shrink(problem.reachable_energy_kwh, delivered_kwh)[problem.column_session]
+    rows = problem.limit_rows
+    factor = _shrink(rows.capacity_kwh, rows.load_kwh(energy_kwh))
+    if (factor < 1.0).any():
+        column_factor = np.ones(problem.columns)
+        np.minimum.at(column_factor, rows.column, np.repeat(factor, np.diff(rows.start)))
+        energy_kwh *= column_factor
+    return energy_kwh
+
+
+def _shrink(allowed: FloatArray, actual: FloatArray) -> FloatArray:
+    """Factors of at most one by which actual has to be multiplied not to exceed allowed."""
+    factor = np.ones(actual.size)
+    over = actual > allowed
+    factor[over] = allowed[over] / actual[over]
+    return factor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """What made the energies of a schedule, and how well.
+
+    Args:
+        energy_kwh: (K,), kWh.
+        status: How good they are known to be.
+        strategy: What made them.
+        stages: Values of the stages.
+        shadow_price_per_kwh: (R,) for the problem's limit rows, currency saved per further kWh; None where no solver
+            said.
+        notes: What happened on the way.
+    """
+
+    energy_kwh: FloatArray
+    status: ScheduleStatus
+    strategy: str
+    stages: tuple[StageResult, ...] = ()
+    shadow_price_per_kwh: FloatArray | None = None
+    notes: tuple[str, ...] = ()
+
+
+def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
+    """The schedule that energies per column make.
+
+    Args:
+        problem: The scenario as arrays.
+        outcome: Energies and what is known of them.
+
+    Returns:
+        The schedule, not yet verified.
+    """
+    energy_kwh = outcome.energy_kwh
+    planned = np.flatnonzero(energy_kwh)
+    start_s, end_s = problem.column_start_s[planned], problem.column_end_s[planned]
+    site_kw = counted_power_kw(problem, energy_kwh, np.ones(len(problem.sessions)))
+    price = problem.price_per_kwh
+    return Schedule(
+        grid=problem.grid,
+        sessions=_sessions(problem, energy_kwh),
+        session_index=problem.column_session[planned],
+        step_index=problem.column_step[planned],
+        start_s=start_s,
+        end_s=end_s,
+        power_kw=energy_kwh[planned] / ((end_s - start_s) / SECONDS_PER_HOUR),
+        groups=_groups(problem, outcome),
+        price_per_kwh=price,
+        energy_cost=0.0 if price is None else float(price[problem.column_step] @ energy_kwh),
+        peak_import_kw=float(site_kw.max(initial=0.0)),
+        status=outcome.status,
+        strategy=outcome.strategy,
+        stages=outcome.stages,
+        notes=(*problem.notes, *outcome.notes),
+    )
+
+
+def _sessions(problem: CapacityProblem, energy_kwh: FloatArray) -> tuple[SessionResult, ...]:
+    delivered = problem.delivered_kwh(energy_kwh)
+    unmet = np.maximum(problem.reachable_energy_kwh - delivered, 0.0)
+    unmet[unmet < NOTHING_KWH] = 0.0
+    requested = np.array([session.energy_kwh for session in problem.sessions], dtype=np.float64)
+    unreachable = requested - problem.reachable_energy_kwh
+    unreachable[unreachable < NOTHING_KWH] = 0.0
+    reasons = explain(problem, energy_kwh, unmet, unreachable)
+    return tuple(
+        SessionResult(
+            session=session,
+            delivered_energy_kwh=given,
+            unmet_energy_kwh=short,
+            unreachable_energy_kwh=beyond,
+            reason=reason,
+        )
+        for session, given, short, beyond, reason in zip(
+            problem.sessions, delivered.tolist(), unmet.tolist(), unreachable.tolist(), reasons, strict=True
+        )
+    )
+
+
+def _groups(problem: CapacityProblem, outcome: Outcome) -> tuple[GroupResult, ...]:
+    shadow = _shadow_prices(problem, outcome)
+    return tuple(
+        GroupResult(
+            group_id=limit.owner,
+            power_kw=counted_power_kw(problem, outcome.energy_kwh, limit.share),
+            limit_kw=limit.limit_kw,
+            shadow_price_per_kwh=shadow[limit.owner],
+        )
+        for limit in problem.limits
+        if limit.is_group and limit.phase is Phase.ALL
+    )
+
+
+def counted_power_kw(problem: CapacityProblem, energy_kwh: FloatArray, share: FloatArray) -> FloatArray:
+    """Power of some sessions in each step, counted as limits count it.
+
+    Args:
+        problem: The scenario as arrays.
+        energy_kwh: (K,), kWh.
+        share: (S,), how much of each session counts.
+
+    Returns:
+        (T,), kW.
+    """
+    counted_kwh = energy_kwh * problem.limit_weight * share[problem.column_session]
+    return sums_by(problem.column_step, counted_kwh, problem.grid.steps) / problem.step_hours
+
+
+def _shadow_prices(problem: CapacityProblem, outcome: Outcome) -> dict[str, FloatArray]:
+    """For each group (T,), what a further kWh of its limits is worth, those per phase added to the one for all."""
+    unknown = outcome.shadow_price_per_kwh is None
+    prices = {
+        limit.owner: np.full(problem.grid.steps, np.nan if unknown else 0.0)
+        for limit in problem.limits
+        if limit.is_group
+    }
+    if outcome.shadow_price_per_kwh is not None:
+        rows = problem.limit_rows
+        for index, limit in enumerate(problem.limits):
+            if limit.is_group:
+                mine = rows.limit_index == index
+                np.add.at(prices[limit.owner], rows.step_index[mine], outcome.shadow_price_per_kwh[mine])
+    return prices

@@ -1,0 +1,72 @@
+"""The optimal energies of a problem: formulated in Pyomo, compiled, solved in exact lexicographic stages."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from models.domain.schedule import ScheduleStatus, StageResult
+from models.domain.time_grid import FloatArray
+from optimizer.compile import compile_model
+from optimizer.extract import Outcome, tidy
+from optimizer.formulation import formulate
+from optimizer.linear_program import LinearProgram
+from optimizer.objective import applicable_stages, merge_weight
+from optimizer.options import DEFAULT_SOLVER, OptimizeOptions, Stage, Strategy
+from optimizer.problem import CapacityProblem
+from optimizer.pyomo_solver import solve_with
+from optimizer.runtime import Stopwatch
+from optimizer.solver import Solution, SolveStatus, solve
+
+
+def optimum(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch) -> Outcome:
+    """Energies that are optimal in every stage, or as far as the time limit allowed.
+
+    Args:
+        problem: The scenario as arrays.
+        options: Objective and solver.
+        watch: Counts the phases build, translate, solve and extract.
+
+    Returns:
+        Energies that hold every bound, the stages' values and the limits' shadow prices.
+
+    Raises:
+        SolverError: The solver gave no usable answer.
+        SolverConfigError: The solver is not there, or refuses an option.
+    """
+    stages = applicable_stages(problem, options.objective)
+    with watch.phase("build"):
+        model = formulate(problem, stages)
+    with watch.phase("translate"):
+        program = compile_model(model)
+    with watch.phase("solve"):
+        if options.solver.name == DEFAULT_SOLVER:
+            solution = solve(program, options.solver, merge_weight=merge_weight(problem, stages))
+        else:
+            solution = solve_with(model, program, options.solver)
+    with watch.phase("extract"):
+        return Outcome(
+            energy_kwh=tidy(problem, solution.column_value[program.columns["energy_kwh"]]),
+            status=ScheduleStatus.OPTIMAL if solution.is_optimal else ScheduleStatus.FEASIBLE,
+            strategy=Strategy.OPTIMAL,
+            stages=tuple(
+                StageResult(name=stage.name, value=stage.value, proved=stage.status is SolveStatus.OPTIMAL)
+                for stage in solution.stages
+            ),
+            shadow_price_per_kwh=_shadow_price(program, solution, options.unserved_value_per_kwh),
+        )
+
+
+def _shadow_price(program: LinearProgram, solution: Solution, unserved_value_per_kwh: float) -> FloatArray | None:
+    """What a further kWh of each capacity limit saves: (R,), currency per kWh.
+
+    unserved_value_per_kwh * (less unmet energy per kWh) + (less energy cost per kWh)
+    """
+    duals = {stage.name: stage.row_dual for stage in solution.stages if stage.row_dual is not None}
+    rows = program.rows.get("capacity_limit", slice(0, 0))
+    if Stage.UNMET_ENERGY not in duals:
+        return None
+    saved = -unserved_value_per_kwh * duals[Stage.UNMET_ENERGY][rows]
+    if Stage.ENERGY_COST in duals:
+        saved = saved - duals[Stage.ENERGY_COST][rows]
+    # Adding zero turns a negative zero into a plain one.
+    return np.round(saved, 9) + 0.0

@@ -1,0 +1,117 @@
+"""What a caller may choose: window, raster, meaning of limits, order of the objective, strategy, solver."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from types import MappingProxyType
+
+from models.domain.time_grid import check_raster, require_aware
+from models.errors import InputError
+
+
+class LimitMode(StrEnum):
+    """What a limit in kW holds down."""
+
+    MEAN = "mean"
+    """The mean power over a step, as a settlement period measures it."""
+    INSTANTANEOUS = "instantaneous"
+    """Every moment: a session counts with its full power in each step in which it draws anything."""
+
+
+class Strategy(StrEnum):
+    """How a schedule is made."""
+
+    OPTIMAL = "optimal"
+    UNCONTROLLED = "uncontrolled"
+    EQUAL_SHARE = "equal-share"
+    EARLIEST_DEADLINE = "edf"
+    LEAST_LAXITY = "llf"
+    ROUND_ROBIN = "round-robin"
+
+
+class Stage(StrEnum):
+    """One thing to minimise; stages are lexicographic: a later one never worsens an earlier one."""
+
+    UNMET_ENERGY = "unmet_energy"
+    """Unserved energy weighted by priority, kWh."""
+    PEAK_POWER = "peak_power"
+    """Highest power of the whole site, kW."""
+    ENERGY_COST = "energy_cost"
+    """Cost of the energy, currency; falls away without prices."""
+    PREVIOUS_PLAN = "previous_plan"
+    """Energy moved against the previous plan, kWh; falls away without one."""
+    EARLIEST_DELIVERY = "earliest_delivery"
+    """Delivered energy times its delay since the window's start, kWh h."""
+
+
+COST_OBJECTIVE = (Stage.UNMET_ENERGY, Stage.ENERGY_COST, Stage.PREVIOUS_PLAN, Stage.EARLIEST_DELIVERY)
+PEAK_OBJECTIVE = (
+    Stage.UNMET_ENERGY,
+    Stage.PEAK_POWER,
+    Stage.ENERGY_COST,
+    Stage.PREVIOUS_PLAN,
+    Stage.EARLIEST_DELIVERY,
+)
+
+DEFAULT_SOLVER = "highs"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolverOptions:
+    """Which solver, and for how long.
+
+    Args:
+        name: ``highs`` for HiGHS itself; any other name is looked up among Pyomo's solvers.
+        time_limit_s: Wall time for all stages together, s; None for no limit.
+        threads: Threads HiGHS may use; one value for the life of a process. None lets HiGHS choose.
+        extra: Further options by the solver's own names; one it refuses is an error.
+    """
+
+    name: str = DEFAULT_SOLVER
+    time_limit_s: float | None = None
+    threads: int | None = None
+    extra: Mapping[str, str | float | int | bool] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __post_init__(self) -> None:
+        if self.time_limit_s is not None and not (math.isfinite(self.time_limit_s) and self.time_limit_s >= 0):
+            raise InputError(f"time limit {self.time_limit_s} s must be finite and not negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizeOptions:
+    """How to plan one scenario.
+
+    Args:
+        start: Begin of the window; None for the first arrival, floored to the raster.
+        end: End of the window; None for the last departure, ceiled to the raster.
+        raster: Longest step, 1 min to 1 h.
+        limit_mode: What a limit in kW holds down.
+        objective: Stages in order of importance, unmet energy first, none twice.
+        strategy: The optimum, or one of the heuristics.
+        unserved_value_per_kwh: What a kWh served instead of lost is worth in shadow prices, currency per kWh. It weighs
+            nothing in the plan itself, in which unmet energy comes first whatever it costs.
+        solver: Solver and time limit.
+    """
+
+    start: datetime | None = None
+    end: datetime | None = None
+    raster: timedelta = timedelta(minutes=15)
+    limit_mode: LimitMode = LimitMode.MEAN
+    objective: tuple[Stage, ...] = COST_OBJECTIVE
+    strategy: Strategy = Strategy.OPTIMAL
+    unserved_value_per_kwh: float = 10.0
+    solver: SolverOptions = field(default_factory=SolverOptions)
+
+    def __post_init__(self) -> None:
+        check_raster(self.raster)
+        for name, instant in (("start", self.start), ("end", self.end)):
+            if instant is not None:
+                require_aware(instant, name)
+        if not self.objective or self.objective[0] is not Stage.UNMET_ENERGY:
+            raise InputError("the objective must begin with unmet_energy: the cheapest plan would serve nobody")
+        if len(set(self.objective)) != len(self.objective):
+            raise InputError(f"the objective names a stage twice: {', '.join(self.objective)}")

@@ -1,0 +1,394 @@
+"""The scenario as arrays: what every formulation, heuristic and check reads."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.domain.capacity import SINGLE_PHASES, CapacityKind, Phase
+from models.domain.group import Charger
+from models.domain.scenario import Scenario
+from models.domain.schedule import Schedule
+from models.domain.session import ChargingSession
+from models.domain.time_grid import BoolArray, FloatArray, IntArray, TimeGrid, ceil_to_raster, floor_to_raster
+from models.errors import InputError
+from models.units import SECONDS_PER_HOUR
+from optimizer.arrays import sums_by
+from optimizer.options import LimitMode, OptimizeOptions
+
+ScalarT = TypeVar("ScalarT", bound=np.generic)
+
+MAX_COLUMNS = 4_000_000
+"""Power variables of one scenario; about 1 kB each in Pyomo."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CapacityLimit:
+    """Something that holds down the power of some sessions together.
+
+    Args:
+        owner: The group, or the charger, whose limit it is.
+        is_group: Whether the owner is a group.
+        phase: The conductor it counts; ALL for all together.
+        limit_kw: (T,), kW, infinite where it holds nothing down.
+        share: (S,), how much of a session's power it counts: zero for those elsewhere.
+    """
+
+    owner: str
+    is_group: bool
+    phase: Phase
+    limit_kw: FloatArray
+    share: FloatArray
+
+    @property
+    def label(self) -> str:
+        """Its name in messages."""
+        kind = "group" if self.is_group else "charger"
+        return f"{kind} {self.owner}" if self.phase is Phase.ALL else f"{kind} {self.owner} phase {self.phase}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LimitRows:
+    """R pairs of a limit and a step in which it is finite and at least one session is present, in compressed rows.
+
+        sum_k coefficient[k] * energy_kwh[column[k]]  <=  capacity_kwh[r]       for start[r] <= k < start[r + 1]
+
+    Args:
+        limit_index: (R,), index into the problem's limits.
+        step_index: (R,).
+        capacity_kwh: (R,), limit times length of the step, kWh.
+        start: (R + 1,), where a row begins.
+        column: (nnz,), power columns, increasing within a row.
+        coefficient: (nnz,), share of the column's energy that counts, in [0, inf).
+    """
+
+    limit_index: IntArray
+    step_index: IntArray
+    capacity_kwh: FloatArray
+    start: IntArray
+    column: IntArray
+    coefficient: FloatArray
+
+    def load_kwh(self, energy_kwh: FloatArray) -> FloatArray:
+        """What columns of these energies put on each row: (R,), kWh."""
+        rows = np.repeat(np.arange(self.limit_index.size), np.diff(self.start))
+        weighted = self.coefficient * energy_kwh[self.column]
+        return sums_by(rows, weighted, self.limit_index.size)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CapacityProblem:
+    """S sessions over T steps with K power columns: one for each pair of a session and a step in which it is present.
+
+    Args:
+        grid: The steps.
+        sessions: (S,), by arrival and id, whatever the order of the scenario.
+        max_power_kw: (S,), the lower of the charger's and the vehicle's limit, kW.
+        reachable_energy_kwh: (S,), what is asked for, but no more than the stay allows, kWh.
+        priority: (S,), weight of unmet energy.
+        column_session: (K,), increasing.
+        column_step: (K,), increasing within a session.
+        column_start_s: (K,), begin of the presence within the step, seconds since the epoch.
+        column_end_s: (K,), end of it.
+        max_energy_kwh: (K,), power times presence, kWh, above zero.
+        limit_weight: (K,), energy a limit counts per kWh: 1 for means; step length over presence where every moment
+            counts.
+        limits: Everything that holds sessions down together; every group is there with phase ALL, limited or not.
+        price_per_kwh: (T,), currency per kWh; None without a tariff.
+        previous_energy_kwh: (K,), the plan in force, kWh; None without one.
+        sessions_outside_window: How many sessions were left out because they are not wholly inside the window.
+        notes: What was decided about odd input.
+    """
+
+    grid: TimeGrid
+    sessions: tuple[ChargingSession, ...]
+    max_power_kw: FloatArray
+    reachable_energy_kwh: FloatArray
+    priority: FloatArray
+    column_session: IntArray
+    column_step: IntArray
+    column_start_s: FloatArray
+    column_end_s: FloatArray
+    max_energy_kwh: FloatArray
+    limit_weight: FloatArray
+    limits: tuple[CapacityLimit, ...]
+    price_per_kwh: FloatArray | None
+    previous_energy_kwh: FloatArray | None
+    sessions_outside_window: int
+    notes: tuple[str, ...]
+
+    @property
+    def columns(self) -> int:
+        """K, the number of pairs of a session and a step."""
+        return self.column_session.size
+
+    @cached_property
+    def step_hours(self) -> FloatArray:
+        """(T,), h."""
+        return self.grid.step_hours
+
+    @cached_property
+    def first_column(self) -> IntArray:
+        """(S + 1,), where a session's columns begin."""
+        counts = np.bincount(self.column_session, minlength=len(self.sessions))
+        return np.concatenate(([0], np.cumsum(counts)))
+
+    @cached_property
+    def limit_rows(self) -> LimitRows:
+        """The rows of all limits, limit by limit and step by step."""
+        return _limit_rows(self)
+
+    def delivered_kwh(self, energy_kwh: FloatArray) -> FloatArray:
+        """Energy of each session, (S,), kWh, from that of each column, (K,)."""
+        return sums_by(self.column_session, energy_kwh, len(self.sessions))
+
+
+def prepare(scenario: Scenario, options: OptimizeOptions) -> CapacityProblem:
+    """Put a scenario into arrays.
+
+    Args:
+        scenario: What is known.
+        options: Window, raster and meaning of limits.
+
+    Returns:
+        The problem; the same for any order of the scenario's sessions, groups and chargers.
+
+    Raises:
+        InputError: No window follows from the input, prices leave a gap in it, or the problem is too large.
+    """
+    start, end = window(scenario, options)
+    inside = [s for s in scenario.sessions if s.arrival >= start and s.departure <= end]
+    sessions = sorted(inside, key=lambda session: (session.arrival.timestamp(), session.session_id))
+    grid = _grid(scenario, options, start, end)
+    chargers = [scenario.site.charger(session.charger_id) for session in sessions]
+    max_power_kw = np.array(
+        [
+            charger.max_power_kw if session.max_power_kw is None else min(charger.max_power_kw, session.max_power_kw)
+            for session, charger in zip(sessions, chargers, strict=True)
+        ],
+        dtype=np.float64,
+    )
+    columns = _columns(sessions, grid, max_power_kw)
+    max_energy_kwh = max_power_kw[columns.session] * columns.hours
+    possible_kwh = sums_by(columns.session, max_energy_kwh, len(sessions))
+    requested_kwh = np.array([session.energy_kwh for session in sessions], dtype=np.float64)
+    limits, notes = _limits(scenario, grid, sessions, chargers)
+    instantaneous = options.limit_mode is LimitMode.INSTANTANEOUS
+    return CapacityProblem(
+        grid=grid,
+        sessions=tuple(sessions),
+        max_power_kw=max_power_kw,
+        reachable_energy_kwh=np.minimum(requested_kwh, possible_kwh),
+        priority=np.array([session.priority for session in sessions], dtype=np.float64),
+        column_session=columns.session,
+        column_step=columns.step,
+        column_start_s=columns.start_s,
+        column_end_s=columns.end_s,
+        max_energy_kwh=max_energy_kwh,
+        limit_weight=grid.step_hours[columns.step] / columns.hours if instantaneous else np.ones(columns.session.size),
+        limits=limits,
+        price_per_kwh=None if scenario.tariff is None else scenario.tariff.import_price_on(grid),
+        previous_energy_kwh=None if scenario.previous is None else _previous(scenario.previous, sessions, columns),
+        sessions_outside_window=len(scenario.sessions) - len(sessions),
+        notes=notes,
+    )
+
+
+def window(scenario: Scenario, options: OptimizeOptions) -> tuple[datetime, datetime]:
+    """First and last instant of the plan.
+
+    Without sessions the extent of the forecasts stands in for that of the sessions.
+
+    Raises:
+        InputError: Nothing says when the window is, or it is empty.
+    """
+    zone = scenario.site.time_zone
+    if scenario.sessions:
+        first = min(session.arrival for session in scenario.sessions)
+        last = max(session.departure for session in scenario.sessions)
+    else:
+        edges_s = scenario.forecasts.edges_s()
+        if edges_s.size == 0 and (options.start is None or options.end is None):
+            raise InputError(
+                "there are no sessions and no forecasts to plan for; give both start and end of the window"
+            )
+        known = edges_s if edges_s.size else np.zeros(1)
+        first = datetime.fromtimestamp(float(known.min()), tz=UTC)
+        last = datetime.fromtimestamp(float(known.max()), tz=UTC)
+    start = options.start or floor_to_raster(first, options.raster, zone)
+    end = options.end or ceil_to_raster(last, options.raster, zone)
+    if end <= start:
+        raise InputError(f"window end {end.isoformat()} is not after its start {start.isoformat()}")
+    return start, end
+
+
+def _grid(scenario: Scenario, options: OptimizeOptions, start: datetime, end: datetime) -> TimeGrid:
+    edges = [scenario.forecasts.edges_s()]
+    if scenario.tariff is not None:
+        edges.append(scenario.tariff.edges_s())
+    return TimeGrid.build(
+        start,
+        end,
+        raster=options.raster,
+        extra_edges_s=np.concatenate(edges),
+        time_zone=scenario.site.time_zone,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Columns:
+    session: IntArray
+    step: IntArray
+    start_s: FloatArray
+    end_s: FloatArray
+    hours: FloatArray
+
+
+def _columns(sessions: Sequence[ChargingSession], grid: TimeGrid, max_power_kw: FloatArray) -> _Columns:
+    """One column for each session and step that share time, if the session may draw power."""
+    arrival_s = np.array([session.arrival.timestamp() for session in sessions])
+    departure_s = np.array([session.departure.timestamp() for session in sessions])
+    first = np.searchsorted(grid.edges_s, arrival_s, side="right") - 1
+    behind = np.searchsorted(grid.edges_s, departure_s, side="left")
+    counts = np.where(max_power_kw > 0, behind - first, 0)
+    total = int(counts.sum())
+    if total > MAX_COLUMNS:
+        raise InputError(
+            f"{len(sessions)} sessions over {grid.steps} steps need {total} power variables; "
+            f"at most {MAX_COLUMNS} fit; choose a shorter window or a longer step"
+        )
+    session = np.repeat(np.arange(len(sessions)), counts)
+    step = np.arange(total) + np.repeat(first - (np.cumsum(counts) - counts), counts)
+    start_s = np.maximum(grid.edges_s[step], arrival_s[session])
+    end_s = np.minimum(grid.edges_s[step + 1], departure_s[session])
+    return _Columns(
+        session=session, step=step, start_s=start_s, end_s=end_s, hours=(end_s - start_s) / SECONDS_PER_HOUR
+    )
+
+
+def _limits(
+    scenario: Scenario, grid: TimeGrid, sessions: Sequence[ChargingSession], chargers: Sequence[Charger]
+) -> tuple[tuple[CapacityLimit, ...], tuple[str, ...]]:
+    site = scenario.site
+    members: dict[str, list[int]] = defaultdict(list)
+    for index, charger in enumerate(chargers):
+        for group_id in site.path(charger.group_id):
+            members[group_id].append(index)
+    stated, notes = _group_limits_kw(scenario, grid)
+    limits: list[CapacityLimit] = []
+    for (group_id, phase), limit_kw in sorted(stated.items()):
+        if phase is Phase.ALL or np.isfinite(limit_kw).any():
+            share = np.zeros(len(sessions))
+            share[members[group_id]] = [chargers[index].share_on(phase) for index in members[group_id]]
+            limits.append(CapacityLimit(owner=group_id, is_group=True, phase=phase, limit_kw=limit_kw, share=share))
+    if any(limit.phase is not Phase.ALL for limit in limits) and any(c.phases is Phase.UNKNOWN for c in chargers):
+        notes.append("limits per phase meet chargers of unknown phase, which count in full on each phase")
+    return (*limits, *_charger_limits(grid, sessions, chargers)), tuple(notes)
+
+
+def _group_limits_kw(scenario: Scenario, grid: TimeGrid) -> tuple[dict[tuple[str, Phase], FloatArray], list[str]]:
+    """Limit of each group and stated phase, (T,) kW, infinite where there is none.
+
+    The lower of connection limit and forecast holds. Where a group has forecasts but none covers a step, and neither
+    the group nor anything that feeds it has a limit then, the limit is zero: a gap never means unlimited.
+    """
+    site, forecasts = scenario.site, scenario.forecasts
+    limits: dict[tuple[str, Phase], FloatArray] = {}
+    limited: dict[str, BoolArray] = {}
+    for group in site.groups:
+        static_kw = np.inf if group.import_limit_kw is None else group.import_limit_kw
+        for phase in (Phase.ALL, *SINGLE_PHASES):
+            stated_kw = np.nan_to_num(forecasts.import_capacity_on(grid, group.group_id, phase), nan=np.inf)
+            limits[group.group_id, phase] = np.minimum(stated_kw, static_kw) if phase is Phase.ALL else stated_kw
+        by_phase = [np.isfinite(limits[group.group_id, phase]) for phase in (Phase.ALL, *SINGLE_PHASES)]
+        limited[group.group_id] = np.logical_or.reduce(by_phase)
+    notes = []
+    for group in site.groups:
+        if forecasts.has_limits(group.group_id):
+            gap = ~np.logical_or.reduce([limited[group_id] for group_id in site.path(group.group_id)])
+            limits[group.group_id, Phase.ALL][gap] = 0.0
+            if gap.any():
+                notes.append(
+                    f"no capacity is known for group {group.group_id!r} in {int(gap.sum())} steps, the first at "
+                    f"{grid.instant(float(grid.edges_s[int(np.argmax(gap))])).isoformat()}: planned as 0 kW; state "
+                    f"import_limit_kw or send {CapacityKind.FALLBACK_CONSUMPTION} to allow more"
+                )
+    return limits, notes
+
+
+def _charger_limits(
+    grid: TimeGrid, sessions: Sequence[ChargingSession], chargers: Sequence[Charger]
+) -> list[CapacityLimit]:
+    """Where sessions overlap on one charger they share its power; elsewhere the bound of a column is enough."""
+    by_charger: dict[str, list[int]] = defaultdict(list)
+    for index, charger in enumerate(chargers):
+        by_charger[charger.charger_id].append(index)
+    limits = []
+    for charger_id, indices in sorted(by_charger.items()):
+        shared = np.zeros(grid.steps, dtype=bool)
+        latest: ChargingSession | None = None
+        for session in (sessions[index] for index in indices):
+            if latest is not None and session.arrival < latest.departure:
+                overlap_end = min(session.departure, latest.departure).timestamp()
+                shared |= (grid.edges_s[:-1] < overlap_end) & (grid.edges_s[1:] > session.arrival.timestamp())
+            if latest is None or session.departure > latest.departure:
+                latest = session
+        if shared.any():
+            share = np.zeros(len(sessions))
+            share[indices] = 1.0
+            limit_kw = np.where(shared, chargers[indices[0]].max_power_kw, np.inf)
+            limits.append(
+                CapacityLimit(owner=charger_id, is_group=False, phase=Phase.ALL, limit_kw=limit_kw, share=share)
+            )
+    return limits
+
+
+def _previous(previous: Schedule, sessions: Sequence[ChargingSession], columns: _Columns) -> FloatArray:
+    """Energy the previous plan would deliver in each column: its rows, integrated over the column's presence."""
+    energy_kwh = np.zeros(columns.session.size)
+    index_of = {session.session_id: index for index, session in enumerate(sessions)}
+    first = np.searchsorted(columns.session, np.arange(len(sessions) + 1))
+    for row in range(previous.power_kw.size):
+        index = index_of.get(previous.sessions[int(previous.session_index[row])].session.session_id)
+        if index is None:
+            continue
+        mine = slice(int(first[index]), int(first[index + 1]))
+        overlap_s = np.minimum(columns.end_s[mine], previous.end_s[row]) - np.maximum(
+            columns.start_s[mine], previous.start_s[row]
+        )
+        energy_kwh[mine] += previous.power_kw[row] * np.maximum(overlap_s, 0.0) / SECONDS_PER_HOUR
+    return energy_kwh
+
+
+def _limit_rows(problem: CapacityProblem) -> LimitRows:
+    limit_index, step_index, capacity, counts, columns, coefficients = [], [], [], [], [], []
+    by_step = np.argsort(problem.column_step, kind="stable")
+    for index, limit in enumerate(problem.limits):
+        share = limit.share[problem.column_session[by_step]]
+        mine = by_step[(share > 0) & np.isfinite(limit.limit_kw[problem.column_step[by_step]])]
+        steps, sizes = np.unique(problem.column_step[mine], return_counts=True)
+        limit_index.append(np.full(steps.size, index))
+        step_index.append(steps)
+        capacity.append(limit.limit_kw[steps] * problem.step_hours[steps])
+        counts.append(sizes)
+        columns.append(mine)
+        coefficients.append(limit.share[problem.column_session[mine]] * problem.limit_weight[mine])
+    return LimitRows(
+        limit_index=_joined(limit_index, np.int64),
+        step_index=_joined(step_index, np.int64),
+        capacity_kwh=_joined(capacity, np.float64),
+        start=np.concatenate(([0], np.cumsum(_joined(counts, np.int64)))),
+        column=_joined(columns, np.int64),
+        coefficient=_joined(coefficients, np.float64),
+    )
+
+
+def _joined(parts: list[NDArray[ScalarT]], dtype: type[ScalarT]) -> NDArray[ScalarT]:
+    return np.concatenate(parts) if parts else np.zeros(0, dtype=dtype)

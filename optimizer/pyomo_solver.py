@@ -1,0 +1,124 @@
+"""Any other linear solver that Pyomo knows, on the same model; slower, and a second opinion."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pyomo.environ as pyo
+from pyomo.common.errors import ApplicationError
+from pyomo.opt import SolverResults, TerminationCondition
+
+from models.domain.time_grid import FloatArray
+from models.errors import SolverConfigError, SolverError
+from optimizer.linear_program import LinearProgram
+from optimizer.options import SolverOptions
+from optimizer.solver import Solution, SolveStatus, StageOutcome
+
+STAGE_TOLERANCE = 1e-7
+"""Relative slack given to an earlier stage; other solvers offer no exact face of optima."""
+
+STATUS_OF = {
+    TerminationCondition.optimal: SolveStatus.OPTIMAL,
+    TerminationCondition.maxTimeLimit: SolveStatus.TIME_LIMIT,
+    TerminationCondition.maxIterations: SolveStatus.ITERATION_LIMIT,
+    TerminationCondition.infeasible: SolveStatus.INFEASIBLE,
+    TerminationCondition.unbounded: SolveStatus.UNBOUNDED,
+}
+
+TIME_LIMIT_OPTION = {
+    "glpk": "tmlim",
+    "cbc": "sec",
+    "appsi_highs": "time_limit",
+    "gurobi": "TimeLimit",
+    "scip": "limits/time",
+}
+"""What the usual solvers call their time limit, s."""
+
+
+def solve_with(model: pyo.ConcreteModel, program: LinearProgram, options: SolverOptions) -> Solution:
+    """Minimise the stages in order with a solver of Pyomo's, each stage bounded by what the earlier ones reached.
+
+    Args:
+        model: From `optimizer.formulation.formulate`; it is changed.
+        program: The same model as arrays, for the order of columns and rows.
+        options: The solver's name, its time limit and options in its own words.
+
+    Returns:
+        The solution; duals where the solver gives them.
+
+    Raises:
+        SolverConfigError: Pyomo does not know the solver, or it is not installed.
+        SolverError: The first stage was not solved.
+    """
+    solver = pyo.SolverFactory(options.name)
+    if not _is_available(solver):
+        raise SolverConfigError(f"solver {options.name!r} is not known to Pyomo or not installed")
+    deadline = None if options.time_limit_s is None else time.perf_counter() + options.time_limit_s
+    model.dual = pyo.Suffix(direction=pyo.Suffix.IMPORT)
+    outcomes: list[StageOutcome] = []
+    value: FloatArray | None = None
+    for stage in program.stages:
+        stopped = next((o.status for o in outcomes if o.status is not SolveStatus.OPTIMAL), None)
+        if stopped is not None:
+            outcomes.append(StageOutcome(name=stage.name, value=np.nan, status=stopped))
+            continue
+        status = _solve_stage(model, solver, stage.name, options, deadline)
+        if status is SolveStatus.OPTIMAL:
+            value = _column_values(model)
+            reached = stage.value(value)
+            outcomes.append(
+                StageOutcome(name=stage.name, value=reached, status=status, row_dual=_row_duals(model, program))
+            )
+            objective = model.component(stage.name)
+            slack = STAGE_TOLERANCE * max(1.0, abs(reached))
+            model.add_component(f"{stage.name}_reached", pyo.Constraint(expr=objective.expr <= reached + slack))
+        else:
+            outcomes.append(StageOutcome(name=stage.name, value=np.nan, status=status))
+    if value is None:
+        raise SolverError(f"solver {options.name!r} ended the first stage without a solution: {outcomes[0].status}")
+    return Solution(column_value=value, stages=tuple(outcomes))
+
+
+def _is_available(solver: object) -> bool:
+    try:
+        return bool(solver.available(exception_flag=False))  # type: ignore[attr-defined]
+    except (ApplicationError, AttributeError, ImportError):
+        return False
+
+
+def _solve_stage(
+    model: pyo.ConcreteModel, solver: object, name: str, options: SolverOptions, deadline: float | None
+) -> SolveStatus:
+    for objective in model.component_objects(pyo.Objective):
+        objective.deactivate()
+    model.component(name).activate()
+    settings = dict(options.extra)
+    if deadline is not None:
+        option = TIME_LIMIT_OPTION.get(options.name)
+        if option is None:
+            raise SolverConfigError(f"no time limit is known for solver {options.name!r}; leave it out")
+        settings[option] = max(1, round(deadline - time.perf_counter()))
+    try:
+        results: SolverResults = solver.solve(model, load_solutions=False, options=settings)  # type: ignore[attr-defined]
+    except (ApplicationError, RuntimeError, ValueError) as error:
+        raise SolverError(f"solver {options.name!r} failed in stage {name!r}: {error}") from error
+    status = STATUS_OF.get(results.solver.termination_condition, SolveStatus.FAILED)
+    if status is SolveStatus.OPTIMAL:
+        model.solutions.load_from(results)
+    return status
+
+
+def _column_values(model: pyo.ConcreteModel) -> FloatArray:
+    return np.array(
+        [
+            0.0 if data.value is None else data.value
+            for variable in model.component_objects(pyo.Var)
+            for data in variable.values()
+        ]
+    )
+
+
+def _row_duals(model: pyo.ConcreteModel, program: LinearProgram) -> FloatArray | None:
+    duals = [model.dual.get(row) for family in program.rows for row in model.component(family).values()]
+    return None if None in duals else np.array(duals, dtype=np.float64)

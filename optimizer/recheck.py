@@ -1,0 +1,93 @@
+"""Whether a result folder still holds what it states for its scenario."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from models.domain.scenario import Scenario
+from models.domain.time_grid import TimeGrid
+from optimizer.options import LimitMode, Strategy
+from optimizer.scenario_io import WrittenResult
+from optimizer.verify import SECOND_TOLERANCE, Certificate, PlannedPower, certify, misstatements
+
+STATED_TOLERANCE = 1e-4
+"""kW, kWh or currency: several figures were rounded on their way to the file."""
+
+
+def recheck(scenario: Scenario, written: WrittenResult) -> Certificate:
+    """Check a written plan, its totals, its sessions and its groups against the scenario.
+
+    Args:
+        scenario: What was asked and allowed.
+        written: What the result folder says.
+
+    Returns:
+        What was found; `Certificate.require` raises if something does not hold.
+    """
+    by_id = {session.session_id: session for session in scenario.sessions}
+    index_of = {row.session_id: index for index, row in enumerate(written.sessions)}
+    plan = PlannedPower(
+        grid=TimeGrid(edges_s=written.edges_s, time_zone=scenario.site.time_zone),
+        sessions=tuple(by_id[row.session_id] for row in written.sessions),
+        session_index=np.array([index_of[session_id] for session_id in written.session_ids], dtype=np.int64),
+        start_s=written.start_s,
+        end_s=written.end_s,
+        power_kw=written.power_kw,
+    )
+    summary = written.summary
+    found = certify(
+        scenario,
+        plan,
+        limit_mode=LimitMode(summary.limits),
+        group_limits=summary.strategy != Strategy.UNCONTROLLED,
+    )
+    stated = [
+        ("delivered energy", summary.delivered_energy_kwh, float(found.delivered_energy_kwh.sum())),
+        ("unmet energy", summary.unmet_energy_kwh, float(found.unmet_energy_kwh.sum())),
+        ("unreachable energy", summary.unreachable_energy_kwh, float(found.unreachable_energy_kwh.sum())),
+        ("energy cost", summary.energy_cost, found.energy_cost),
+        ("peak import", summary.peak_import_kw, found.peak_import_kw),
+        ("number of sessions", float(summary.sessions), float(len(written.sessions))),
+        ("number of steps", float(summary.steps), float(plan.grid.steps)),
+    ]
+    stated += [
+        (f"delivered energy of session {row.session_id!r}", row.delivered_energy_kwh, energy_kwh)
+        for row, energy_kwh in zip(written.sessions, found.delivered_energy_kwh.tolist(), strict=True)
+    ]
+    violations = (
+        *found.violations,
+        *_forgotten(scenario, plan, set(index_of)),
+        *misstatements(stated, tolerance=STATED_TOLERANCE),
+        *_misstated_groups(scenario, written, plan, LimitMode(summary.limits)),
+    )
+    return replace(found, violations=violations)
+
+
+def _forgotten(scenario: Scenario, plan: PlannedPower, listed: set[str]) -> list[str]:
+    start_s, end_s = plan.grid.edges_s[[0, -1]]
+    return [
+        f"session {session.session_id!r} lies inside the window and is not part of the plan"
+        for session in scenario.sessions
+        if session.session_id not in listed
+        and session.arrival.timestamp() >= start_s - SECOND_TOLERANCE
+        and session.departure.timestamp() <= end_s + SECOND_TOLERANCE
+    ][:1]
+
+
+def _misstated_groups(
+    scenario: Scenario, written: WrittenResult, plan: PlannedPower, limit_mode: LimitMode
+) -> list[str]:
+    """Groups whose stated power is not the sum of the rows below them."""
+    paths = [scenario.site.path(scenario.site.charger(session.charger_id).group_id) for session in plan.sessions]
+    texts: list[str] = []
+    for group in written.groups:
+        below = np.array([group.group_id in path for path in paths], dtype=np.float64)
+        load_kw = plan.load_kw(below, limit_mode)
+        worst = int(np.argmax(np.abs(group.power_kw - load_kw)))
+        since = plan.grid.instant(float(plan.grid.edges_s[worst])).isoformat()
+        name = f"power of group {group.group_id!r} from {since}"
+        figures = (name, float(group.power_kw[worst]), float(load_kw[worst]))
+        texts += misstatements([figures], tolerance=STATED_TOLERANCE)
+    return texts

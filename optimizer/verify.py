@@ -1,0 +1,340 @@
+"""Whether a plan holds every limit and costs what it says: recomputed from the scenario, without solver or formulation.
+
+Nothing here uses the arrays the plan was made from; only the domain's own reading of forecasts and prices is shared.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from models.domain.capacity import SINGLE_PHASES, Phase
+from models.domain.scenario import Scenario
+from models.domain.schedule import Schedule
+from models.domain.session import ChargingSession
+from models.domain.time_grid import BoolArray, FloatArray, IntArray, TimeGrid
+from models.errors import VerificationError
+from models.units import SECONDS_PER_HOUR
+from optimizer.arrays import sums_by
+from optimizer.options import LimitMode
+
+TOLERANCE = 1e-6
+"""kW, kWh or units of currency; a millionth of what a meter shows."""
+
+RELATIVE_TOLERANCE = 1e-9
+"""Of the figure compared, for sums over large sites."""
+
+SECOND_TOLERANCE = 1e-6
+"""A microsecond, the resolution of written times."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PlannedPower:
+    """What a plan says: K rows of constant power.
+
+    Args:
+        grid: The steps over which a limit is counted.
+        sessions: (S,), everyone planned for.
+        session_index: (K,), index into the sessions.
+        start_s: (K,), seconds since the epoch.
+        end_s: (K,), seconds since the epoch.
+        power_kw: (K,), kW.
+    """
+
+    grid: TimeGrid
+    sessions: tuple[ChargingSession, ...]
+    session_index: IntArray
+    start_s: FloatArray
+    end_s: FloatArray
+    power_kw: FloatArray
+
+    @cached_property
+    def hours(self) -> FloatArray:
+        """(K,), h."""
+        return (self.end_s - self.start_s) / SECONDS_PER_HOUR
+
+    @cached_property
+    def step(self) -> IntArray:
+        """(K,), the step in which a row begins."""
+        return np.searchsorted(self.grid.edges_s, self.start_s + SECOND_TOLERANCE, side="right") - 1
+
+    def load_kw(self, share: FloatArray, limit_mode: LimitMode) -> FloatArray:
+        """Power of a share of each session, (S,), as a limit counts it: (T,), kW."""
+        counted = self.power_kw * share[self.session_index]
+        if limit_mode is LimitMode.MEAN:
+            counted = counted * self.hours / self.grid.step_hours[self.step]
+        return sums_by(self.step, counted, self.grid.steps)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Certificate:
+    """What a plan was found to be.
+
+    Args:
+        violations: One sentence for each broken limit, worst of its kind first; empty when the plan holds.
+        delivered_energy_kwh: (S,), kWh.
+        unmet_energy_kwh: (S,), kWh.
+        unreachable_energy_kwh: (S,), kWh.
+        energy_cost: Currency; zero without a tariff.
+        peak_import_kw: kW.
+        smallest_margin_kw: How much the tightest limit leaves in its tightest step, kW; infinite without limits.
+    """
+
+    violations: tuple[str, ...]
+    delivered_energy_kwh: FloatArray
+    unmet_energy_kwh: FloatArray
+    unreachable_energy_kwh: FloatArray
+    energy_cost: float
+    peak_import_kw: float
+    smallest_margin_kw: float
+
+    def require(self) -> Certificate:
+        """The certificate itself.
+
+        Raises:
+            VerificationError: The plan breaks something.
+        """
+        if self.violations:
+            raise VerificationError(self.violations)
+        return self
+
+
+def certify(scenario: Scenario, plan: PlannedPower, *, limit_mode: LimitMode, group_limits: bool = True) -> Certificate:
+    """Check a plan against a scenario.
+
+    Args:
+        scenario: What was asked and allowed.
+        plan: What is planned.
+        limit_mode: What a limit in kW holds down.
+        group_limits: Whether limits of groups have to hold; the uncontrolled baseline ignores them.
+
+    Returns:
+        What was found; `Certificate.require` raises if something does not hold.
+    """
+    energy_kwh = plan.power_kw * plan.hours
+    delivered = sums_by(plan.session_index, energy_kwh, len(plan.sessions))
+    requested = np.array([session.energy_kwh for session in plan.sessions], dtype=np.float64)
+    power_kw = _session_power_kw(scenario, plan)
+    stay_hours = np.array([_stay_hours(session) for session in plan.sessions], dtype=np.float64)
+    reachable = np.minimum(requested, power_kw * stay_hours)
+    violations = [
+        *_presence(plan),
+        *_energy_bounds(plan, delivered, reachable),
+        *_power_bounds(plan, power_kw),
+    ]
+    margin_kw = np.inf
+    for name, load_kw, limit_kw in _limits(scenario, plan, limit_mode, group_limits=group_limits):
+        margin_kw = min(margin_kw, float((limit_kw - load_kw).min(initial=np.inf)))
+        violations.extend(_limit_violation(plan.grid, name, load_kw, limit_kw))
+    everything = np.ones(len(plan.sessions))
+    tariff = scenario.tariff
+    cost = 0.0 if tariff is None else float(tariff.import_price_on(plan.grid)[plan.step] @ energy_kwh)
+    return Certificate(
+        violations=tuple(violations),
+        delivered_energy_kwh=delivered,
+        unmet_energy_kwh=np.maximum(reachable - delivered, 0.0),
+        unreachable_energy_kwh=requested - reachable,
+        energy_cost=cost,
+        peak_import_kw=float(plan.load_kw(everything, limit_mode).max(initial=0.0)),
+        smallest_margin_kw=margin_kw,
+    )
+
+
+def verify(scenario: Scenario, schedule: Schedule, *, limit_mode: LimitMode, group_limits: bool = True) -> Certificate:
+    """Check a schedule, and that it states its energies, cost and peak correctly.
+
+    Raises:
+        VerificationError: Something does not hold; the message names what, by how much and when.
+    """
+    plan = PlannedPower(
+        grid=schedule.grid,
+        sessions=tuple(result.session for result in schedule.sessions),
+        session_index=schedule.session_index,
+        start_s=schedule.start_s,
+        end_s=schedule.end_s,
+        power_kw=schedule.power_kw,
+    )
+    found = certify(scenario, plan, limit_mode=limit_mode, group_limits=group_limits).require()
+    stated = (
+        ("delivered energy", schedule.delivered_energy_kwh, float(found.delivered_energy_kwh.sum())),
+        ("unmet energy", schedule.unmet_energy_kwh, float(found.unmet_energy_kwh.sum())),
+        ("unreachable energy", schedule.unreachable_energy_kwh, float(found.unreachable_energy_kwh.sum())),
+        ("energy cost", schedule.energy_cost, found.energy_cost),
+        ("peak import", schedule.peak_import_kw, found.peak_import_kw),
+    )
+    violations = tuple(misstatements(stated))
+    if violations:
+        raise VerificationError(violations)
+    return found
+
+
+def misstatements(stated: Iterable[tuple[str, float, float]], *, tolerance: float = 1e-4) -> list[str]:
+    """A sentence for each figure that is not what was found.
+
+    Args:
+        stated: Name, figure stated, figure found.
+        tolerance: Largest difference taken for rounding.
+    """
+    return [
+        f"the plan states {name} {claim:.6f}, recomputed it is {found:.6f}"
+        for name, claim, found in stated
+        if not abs(claim - found) <= tolerance + RELATIVE_TOLERANCE * abs(found)
+    ]
+
+
+def _presence(plan: PlannedPower) -> list[str]:
+    """Rows outside their session's stay, outside a step, empty, or two of one session in one step."""
+    arrival_s = np.array([session.arrival.timestamp() for session in plan.sessions])[plan.session_index]
+    departure_s = np.array([session.departure.timestamp() for session in plan.sessions])[plan.session_index]
+    step = plan.step
+    inside = (step >= 0) & (step < plan.grid.steps)
+    step_end_s = plan.grid.edges_s[np.clip(step, 0, plan.grid.steps - 1) + 1]
+    checks = (
+        (
+            "lies outside the stay",
+            (plan.start_s < arrival_s - SECOND_TOLERANCE) | (plan.end_s > departure_s + SECOND_TOLERANCE),
+        ),
+        ("lies outside a step", ~inside | (plan.end_s > step_end_s + SECOND_TOLERANCE)),
+        ("has no length", plan.end_s <= plan.start_s),
+        ("repeats a step", _repeated(plan.session_index * (plan.grid.steps + 1) + step)),
+    )
+    return [
+        f"session {plan.sessions[int(plan.session_index[row])].session_id!r}: power planned from "
+        f"{plan.grid.instant(float(plan.start_s[row])).isoformat()} {what}"
+        for what, broken in checks
+        for row in np.flatnonzero(broken)[:1].tolist()
+    ]
+
+
+def _repeated(keys: IntArray) -> BoolArray:
+    order = np.argsort(keys, kind="stable")
+    repeated = np.zeros(keys.size, dtype=bool)
+    repeated[order[1:]] = keys[order[1:]] == keys[order[:-1]]
+    return repeated
+
+
+def _power_bounds(plan: PlannedPower, limit_kw: FloatArray) -> list[str]:
+    bad = np.flatnonzero(~(plan.power_kw >= 0))[:1].tolist()
+    negative = [f"{_name(plan, plan.session_index[row])}: planned power is {plan.power_kw[row]} kW" for row in bad]
+    worst = _worst_excess(plan.power_kw, limit_kw[plan.session_index])
+    above = [
+        f"{_name(plan, plan.session_index[row])}: planned {plan.power_kw[row]:.6f} kW, may draw "
+        f"{limit_kw[plan.session_index[row]]:.6f} kW"
+        for row in worst
+    ]
+    return [*negative, *above]
+
+
+def _energy_bounds(plan: PlannedPower, delivered_kwh: FloatArray, reachable_kwh: FloatArray) -> list[str]:
+    return [
+        f"{_name(plan, index)}: planned {delivered_kwh[index]:.6f} kWh, can take {reachable_kwh[index]:.6f} kWh"
+        for index in _worst_excess(delivered_kwh, reachable_kwh)
+    ]
+
+
+def _name(plan: PlannedPower, session: int) -> str:
+    return f"session {plan.sessions[int(session)].session_id!r}"
+
+
+def _worst_excess(actual: FloatArray, allowed: FloatArray) -> list[int]:
+    """Index of the largest excess over what is allowed; empty where nothing exceeds it."""
+    excess = actual - allowed
+    worst = int(np.argmax(excess)) if excess.size else 0
+    exceeded = excess.size and not excess[worst] <= TOLERANCE + RELATIVE_TOLERANCE * abs(allowed[worst])
+    return [worst] if exceeded else []
+
+
+def _session_power_kw(scenario: Scenario, plan: PlannedPower) -> FloatArray:
+    chargers = [scenario.site.charger(session.charger_id) for session in plan.sessions]
+    return np.array(
+        [
+            charger.max_power_kw if session.max_power_kw is None else min(charger.max_power_kw, session.max_power_kw)
+            for session, charger in zip(plan.sessions, chargers, strict=True)
+        ],
+        dtype=np.float64,
+    )
+
+
+def _stay_hours(session: ChargingSession) -> float:
+    return (session.departure.timestamp() - session.arrival.timestamp()) / SECONDS_PER_HOUR
+
+
+def _limits(
+    scenario: Scenario, plan: PlannedPower, limit_mode: LimitMode, *, group_limits: bool
+) -> Iterable[tuple[str, FloatArray, FloatArray]]:
+    """Every limit with its load: name, (T,) kW, (T,) kW."""
+    site = scenario.site
+    chargers = [site.charger(session.charger_id) for session in plan.sessions]
+    paths = [site.path(charger.group_id) for charger in chargers]
+    for group in site.groups if group_limits else ():
+        below = np.array([group.group_id in path for path in paths], dtype=np.float64)
+        for phase in (Phase.ALL, *SINGLE_PHASES):
+            limit_kw = _group_limit_kw(scenario, plan.grid, group.group_id, phase)
+            if limit_kw is None:
+                continue
+            counted = np.array([charger.share_on(phase) for charger in chargers])
+            name = f"group {group.group_id!r}" + ("" if phase is Phase.ALL else f" phase {phase}")
+            yield name, plan.load_kw(below * counted, limit_mode), limit_kw
+    yield from _shared_chargers(scenario, plan, limit_mode)
+
+
+def _group_limit_kw(scenario: Scenario, grid: TimeGrid, group_id: str, phase: Phase) -> FloatArray | None:
+    """What a group may draw, (T,) kW; None where nothing limits it."""
+    group = next(group for group in scenario.site.groups if group.group_id == group_id)
+    capacity_kw = scenario.forecasts.import_capacity_on(grid, group_id, phase)
+    if phase is not Phase.ALL:
+        return None if np.isnan(capacity_kw).all() else np.nan_to_num(capacity_kw, nan=np.inf)
+    if group.import_limit_kw is not None:
+        capacity_kw = np.fmin(capacity_kw, group.import_limit_kw)
+    if scenario.forecasts.has_limits(group_id):
+        capacity_kw = np.where(np.isnan(capacity_kw) & ~_limited_above(scenario, grid, group_id), 0.0, capacity_kw)
+    return None if np.isnan(capacity_kw).all() else np.nan_to_num(capacity_kw, nan=np.inf)
+
+
+def _limited_above(scenario: Scenario, grid: TimeGrid, group_id: str) -> BoolArray:
+    """In which steps a group's phases, or anything that feeds it, has a limit: (T,) of truth values."""
+    limited = np.zeros(grid.steps, dtype=bool)
+    for name in scenario.site.path(group_id):
+        group = next(group for group in scenario.site.groups if group.group_id == name)
+        limited |= group.import_limit_kw is not None
+        for phase in (Phase.ALL, *SINGLE_PHASES):
+            limited |= ~np.isnan(scenario.forecasts.import_capacity_on(grid, name, phase))
+    return limited
+
+
+def _shared_chargers(
+    scenario: Scenario, plan: PlannedPower, limit_mode: LimitMode
+) -> Iterable[tuple[str, FloatArray, FloatArray]]:
+    """Chargers at which sessions overlap, in the steps in which they do."""
+    visits: dict[str, list[int]] = {}
+    for index, session in enumerate(plan.sessions):
+        visits.setdefault(session.charger_id, []).append(index)
+    for charger_id, indices in visits.items():
+        shared = np.zeros(plan.grid.steps, dtype=bool)
+        stays = sorted((plan.sessions[i].arrival.timestamp(), plan.sessions[i].departure.timestamp()) for i in indices)
+        busy_until_s = -np.inf
+        for arrival_s, departure_s in stays:
+            both_until_s = min(busy_until_s, departure_s)
+            if arrival_s < both_until_s:
+                shared |= (plan.grid.edges_s[:-1] < both_until_s) & (plan.grid.edges_s[1:] > arrival_s)
+            busy_until_s = max(busy_until_s, departure_s)
+        if shared.any():
+            share = np.zeros(len(plan.sessions))
+            share[indices] = 1.0
+            limit_kw = np.where(shared, scenario.site.charger(charger_id).max_power_kw, np.inf)
+            yield f"charger {charger_id!r}", plan.load_kw(share, limit_mode), limit_kw
+
+
+def _limit_violation(grid: TimeGrid, name: str, load_kw: FloatArray, limit_kw: FloatArray) -> list[str]:
+    excess_kw = load_kw - limit_kw
+    worst = int(np.argmax(excess_kw))
+    if excess_kw[worst] <= TOLERANCE + RELATIVE_TOLERANCE * limit_kw[worst]:
+        return []
+    count = int((excess_kw > TOLERANCE).sum())
+    since = grid.instant(float(grid.edges_s[worst])).isoformat()
+    return [
+        f"{name}: {load_kw[worst]:.6f} kW from {since} exceeds the limit of {limit_kw[worst]:.6f} kW (in {count} steps)"
+    ]
