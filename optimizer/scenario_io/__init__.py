@@ -1,0 +1,31 @@
+"""The edge that reads and writes: scenario folders, result folders, and the schemas of what is in them."""
+
+from optimizer.scenario_io.results import WrittenGroup, WrittenResult, read_result, summarize, write_result
+from optimizer.scenario_io.scenarios import LoadedScenario, load_scenario, write_scenario
+from optimizer.scenario_io.schemas import (
+    MAX_STAY,
+    SCHEMA_VERSION,
+    ChargerEntry,
+    GroupEntry,
+    PriceRow,
+    SessionRow,
+    SiteFile,
+)
+
+__all__ = [
+    "MAX_STAY",
+    "SCHEMA_VERSION",
+    "ChargerEntry",
+    "GroupEntry",
+    "LoadedScenario",
+    "PriceRow",
+    "SessionRow",
+    "SiteFile",
+    "WrittenGroup",
+    "WrittenResult",
+    "load_scenario",
+    "read_result",
+    "summarize",
+    "write_result",
+    "write_scenario",
+]

@@ -1,0 +1,118 @@
+"""What the files of a result hold, field by field."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from models.domain.group import MAX_POWER_KW
+from models.domain.schedule import ScheduleStatus
+from optimizer.options import LimitMode
+from optimizer.scenario_io.schemas import MAX_ENERGY_KWH, Id, Instant, PricePerKwh, require_end_after_start
+
+MAX_TOTAL = 1e12
+MAX_TEXT = 10_000
+MAX_ENTRIES = 10_000
+
+# A value that breaks a limit is read all the same: finding it is what a recheck is for.
+_Power = Annotated[float, Field(ge=-MAX_POWER_KW, le=MAX_POWER_KW, allow_inf_nan=False)]
+_Energy = Annotated[float, Field(ge=-MAX_ENERGY_KWH, le=MAX_ENERGY_KWH, allow_inf_nan=False)]
+_Total = Annotated[float, Field(ge=-MAX_TOTAL, le=MAX_TOTAL, allow_inf_nan=False)]
+_Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+_Text = Annotated[str, Field(max_length=MAX_TEXT)]
+
+
+class ScheduleRow(BaseModel):
+    """A row of schedule.csv: the power of a session over one interval of its presence."""
+
+    model_config = ConfigDict(frozen=True)
+
+    session_id: Id
+    charger_id: Id
+    start: Instant
+    end: Instant
+    power_kw: _Power = Field(description="kW while present; times the row's length it is the energy")
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        require_end_after_start(self.start, self.end)
+        return self
+
+
+class SessionResultRow(BaseModel):
+    """A row of sessions.csv: what one session asked for and gets."""
+
+    model_config = ConfigDict(frozen=True)
+
+    session_id: Id
+    charger_id: Id
+    arrival: Instant
+    departure: Instant
+    priority: _Total
+    requested_energy_kwh: _Energy
+    delivered_energy_kwh: _Energy
+    unmet_energy_kwh: _Energy = Field(description="What the stay would allow and the plan does not deliver, kWh")
+    unreachable_energy_kwh: _Energy = Field(description="What the stay does not allow whatever the plan, kWh")
+    reason: _Text = Field(default="", description="Why it goes short; empty when it does not")
+
+
+class GroupRow(BaseModel):
+    """A row of groups.csv: one group in one step."""
+
+    model_config = ConfigDict(frozen=True)
+
+    group_id: Id
+    start: Instant
+    end: Instant
+    power_kw: _Total = Field(description="kW, counted as the limit counts it")
+    limit_kw: _Total | None = Field(default=None, description="kW; empty where nothing limits the group itself")
+    price_per_kwh: PricePerKwh | None = Field(default=None, description="Currency per kWh; empty without prices")
+    shadow_price_per_kwh: _Total | None = Field(
+        default=None, description="Currency saved per further kWh of the limit; empty where no solver said"
+    )
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        require_end_after_start(self.start, self.end)
+        return self
+
+
+class StageEntry(BaseModel):
+    """What one stage of the objective reached."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    name: _Text
+    value: _Total | None = Field(description="In the stage's unit; null where it has none")
+    proved: bool
+
+
+class SummaryFile(BaseModel):
+    """summary.json: one plan in figures."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    schema_version: Literal[1] = Field(alias="schema")
+    status: ScheduleStatus
+    strategy: _Text
+    objective: Literal["cost", "peak"]
+    limits: LimitMode
+    site_id: Id
+    currency: _Text
+    start: Instant
+    end: Instant
+    sessions: _Count = Field(description="Sessions planned")
+    sessions_outside_window: _Count = Field(description="Sessions left out: not wholly inside the window")
+    steps: _Count
+    requested_energy_kwh: _Total
+    delivered_energy_kwh: _Total
+    unmet_energy_kwh: _Total = Field(description="Could have been served, was not, kWh")
+    unreachable_energy_kwh: _Total = Field(description="What the stays do not allow, kWh")
+    energy_cost: _Total = Field(description="Currency; zero without prices")
+    peak_import_kw: _Total
+    minutes_over_limit: _Total
+    stages: tuple[StageEntry, ...] = Field(max_length=MAX_ENTRIES)
+    notes: tuple[_Text, ...] = Field(max_length=MAX_ENTRIES)
+    seconds: dict[_Text, _Total] = Field(max_length=MAX_ENTRIES)
+    versions: dict[_Text, _Text] = Field(max_length=MAX_ENTRIES)

@@ -1,0 +1,327 @@
+"""What scenario files hold, field by field: units, bounds, and the way to the domain and back."""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal, Self
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from models.domain.capacity import Phase
+from models.domain.group import MAX_POWER_KW, CapacityGroup, Charger, Site
+from models.domain.session import ChargingSession
+from models.domain.tariff import EnergyTariff, PriceBlock
+from models.units import DEFAULT_NOMINAL_VOLTAGE_V
+
+SCHEMA_VERSION = 1
+
+MAX_STAY = timedelta(days=31)
+"""Real stays last days; one of more than a month is a departure with a mistyped month or year."""
+MAX_ENERGY_KWH = 1e6
+"""The largest traction batteries hold a few MWh; a GWh is a mistaken unit."""
+MAX_PRICE_PER_KWH = 1e6
+MIN_PRIORITY, MAX_PRIORITY = 1e-6, 1e6
+"""Weights farther apart than this drown one another in the rounding of a solver."""
+MAX_VOLTAGE_V = 100_000.0
+MAX_GROUPS = 10_000
+MAX_CHARGERS = 1_000_000
+FIRST_YEAR, LAST_YEAR = 1970, 2199
+
+
+def _calendar_time(value: object) -> object:
+    # pydantic also takes a bare number as seconds or milliseconds since 1970: "20190724" would be a day of 1970.
+    is_number = ":" not in value if isinstance(value, str) else isinstance(value, int | float)
+    if is_number:
+        raise PydanticCustomError(
+            "iso_time", "Input should be a time in ISO 8601 with an offset, such as 2019-07-24T08:00:00+02:00"
+        )
+    return value
+
+
+def _utc(instant: datetime) -> datetime:
+    if not FIRST_YEAR <= instant.year <= LAST_YEAR:
+        raise PydanticCustomError(
+            "year_range",
+            "Input should be in the years {first} to {last}",
+            {"first": FIRST_YEAR, "last": LAST_YEAR},
+        )
+    return instant.astimezone(UTC)
+
+
+ID_PATTERN = r"^[^\s\p{Cc}]([^\p{Cc}]*[^\s\p{Cc}])?$"
+"""No control character anywhere, no blank at either end: neither can be seen in a table."""
+CURRENCY_PATTERN = "^[A-Z]{3}$"
+
+# Never strict: text is the only way to write a time.
+Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_calendar_time), AfterValidator(_utc)]
+Id = Annotated[str, Field(min_length=1, max_length=128, pattern=ID_PATTERN)]
+PowerKw = Annotated[float, Field(ge=0, le=MAX_POWER_KW, allow_inf_nan=False)]
+EnergyKwh = Annotated[float, Field(ge=0, le=MAX_ENERGY_KWH, allow_inf_nan=False)]
+PricePerKwh = Annotated[float, Field(ge=-MAX_PRICE_PER_KWH, le=MAX_PRICE_PER_KWH, allow_inf_nan=False)]
+
+
+def require_end_after_start(start: datetime, end: datetime) -> None:
+    """Let pass an interval of a record with the fields ``start`` and ``end``.
+
+    Raises:
+        PydanticCustomError: It is empty or negative.
+    """
+    if end <= start:
+        raise PydanticCustomError("order", "Input should be after the {other}", {"field": "end", "other": "start"})
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise PydanticCustomError(
+            "time_zone", "Input should be a time zone of the IANA database, such as Europe/Amsterdam"
+        ) from error
+    return name
+
+
+def plain_name(name: str) -> str:
+    """A field's name without case and punctuation: what a misspelt name has in common with the right one."""
+    return re.sub(r"[\W_]", "", name).casefold()
+
+
+MISSPELT = 0.85
+"""Likeness from which an unknown field is a known one misspelt, or given in another unit. Source: difflib."""
+
+
+class SiteEntry(BaseModel):
+    """Part of site.json; unknown fields are kept aside, misspelt ones refused, since they would lift a limit."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    @model_validator(mode="after")
+    def _no_misspelt_field(self) -> Self:
+        known = {plain_name(name): name for name in type(self).model_fields}
+        for name in self.model_extra or ():
+            if alike := difflib.get_close_matches(plain_name(name), known, n=1, cutoff=MISSPELT):
+                raise PydanticCustomError(
+                    "misspelt",
+                    "the field must be called {meant}; rename it",
+                    {"field": name, "meant": known[alike[0]]},
+                )
+        return self
+
+
+class GroupEntry(SiteEntry):
+    """A capacity group of a site."""
+
+    group_id: Id = Field(description="Id agreed with the other parties")
+    parent_id: Id | None = Field(default=None, description="Group that feeds this one; null for a root")
+    import_limit_kw: PowerKw | None = Field(
+        default=None, description="Static limit of the connection, kW; null where there is none"
+    )
+    export_limit_kw: PowerKw | None = Field(
+        default=None, description="The same for feeding in, kW; null where there is none"
+    )
+
+    @classmethod
+    def from_domain(cls, group: CapacityGroup) -> Self:
+        """The entry of a group."""
+        return cls(
+            group_id=group.group_id,
+            parent_id=group.parent_id,
+            import_limit_kw=group.import_limit_kw,
+            export_limit_kw=group.export_limit_kw,
+        )
+
+    def to_domain(self) -> CapacityGroup:
+        """The group."""
+        return CapacityGroup(
+            group_id=self.group_id,
+            parent_id=self.parent_id,
+            import_limit_kw=self.import_limit_kw,
+            export_limit_kw=self.export_limit_kw,
+        )
+
+
+class ChargerEntry(SiteEntry):
+    """A charger of a site."""
+
+    charger_id: Id = Field(description="Unique within the site")
+    group_id: Id = Field(description="The group it hangs on")
+    max_power_kw: PowerKw = Field(description="The most it delivers, kW")
+    phases: Phase = Field(
+        default=Phase.UNKNOWN,
+        description="ALL: loads three phases equally; ONE, TWO, THREE: that one; UNKNOWN counts in full on each phase",
+    )
+
+    @classmethod
+    def from_domain(cls, charger: Charger) -> Self:
+        """The entry of a charger."""
+        return cls(
+            charger_id=charger.charger_id,
+            group_id=charger.group_id,
+            max_power_kw=charger.max_power_kw,
+            phases=charger.phases,
+        )
+
+    def to_domain(self) -> Charger:
+        """The charger."""
+        return Charger(
+            charger_id=self.charger_id, group_id=self.group_id, max_power_kw=self.max_power_kw, phases=self.phases
+        )
+
+
+class SiteFile(BaseModel):
+    """site.json: groups and chargers."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", validate_by_name=True, validate_by_alias=True)
+
+    # The version comes first: where it is wrong, nothing else said of the file is of use.
+    schema_version: Literal[1] = Field(alias="schema", description="Version of this format")
+    site_id: Id = Field(description="Name of the site")
+    time_zone: Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_known_zone)] = Field(
+        description="IANA name of the zone of the site's wall clock"
+    )
+    currency: str = Field(min_length=3, max_length=3, pattern=CURRENCY_PATTERN, description="ISO 4217 code of prices")
+    nominal_voltage_v: float = Field(
+        default=DEFAULT_NOMINAL_VOLTAGE_V,
+        ge=1,
+        le=MAX_VOLTAGE_V,
+        allow_inf_nan=False,
+        description="Voltage from line to neutral, V",
+    )
+    groups: tuple[GroupEntry, ...] = Field(min_length=1, max_length=MAX_GROUPS, description="Every group once")
+    chargers: tuple[ChargerEntry, ...] = Field(max_length=MAX_CHARGERS, description="Every charger once")
+
+    @classmethod
+    def from_domain(cls, site: Site) -> Self:
+        """The file of a site."""
+        return cls(
+            schema_version=1,
+            site_id=site.site_id,
+            time_zone=site.time_zone.key,
+            currency=site.currency,
+            nominal_voltage_v=site.nominal_voltage_v,
+            groups=tuple(GroupEntry.from_domain(group) for group in site.groups),
+            chargers=tuple(ChargerEntry.from_domain(charger) for charger in site.chargers),
+        )
+
+    def to_domain(self) -> Site:
+        """The site.
+
+        Raises:
+            InputError: A group or charger is named twice, a parent or group is unknown, or the parents form a cycle.
+        """
+        return Site(
+            site_id=self.site_id,
+            groups=tuple(group.to_domain() for group in self.groups),
+            chargers=tuple(charger.to_domain() for charger in self.chargers),
+            time_zone=ZoneInfo(self.time_zone),
+            currency=self.currency,
+            nominal_voltage_v=self.nominal_voltage_v,
+        )
+
+
+class SessionRow(BaseModel):
+    """A row of sessions.csv."""
+
+    model_config = ConfigDict(frozen=True)
+
+    session_id: Id = Field(description="Unique within the scenario")
+    charger_id: Id = Field(description="Where the vehicle is plugged in")
+    arrival: Instant = Field(description="First instant at which it may draw power, ISO 8601 with offset")
+    departure: Instant = Field(description="First instant at which it may not any more, ISO 8601 with offset")
+    energy_kwh: EnergyKwh = Field(description="What it still asks for, kWh")
+    max_power_kw: PowerKw | None = Field(default=None, description="The vehicle's own limit, kW; absent for none")
+    priority: float = Field(
+        default=1.0,
+        ge=MIN_PRIORITY,
+        le=MAX_PRIORITY,
+        allow_inf_nan=False,
+        description="Weight of its unserved energy against that of others",
+    )
+
+    @model_validator(mode="after")
+    def _stay(self) -> Self:
+        if self.departure <= self.arrival:
+            raise PydanticCustomError(
+                "order", "Input should be after the {other}", {"field": "departure", "other": "arrival"}
+            )
+        if self.departure - self.arrival > MAX_STAY:
+            raise PydanticCustomError(
+                "long_stay",
+                "a stay of {days} days is longer than {limit} days; look for a mistyped month or year",
+                {"field": "departure", "days": (self.departure - self.arrival).days, "limit": MAX_STAY.days},
+            )
+        return self
+
+    @classmethod
+    def from_domain(cls, session: ChargingSession) -> Self:
+        """The row of a session."""
+        return cls(
+            session_id=session.session_id,
+            charger_id=session.charger_id,
+            arrival=session.arrival,
+            departure=session.departure,
+            energy_kwh=session.energy_kwh,
+            max_power_kw=session.max_power_kw,
+            priority=session.priority,
+        )
+
+    def to_domain(self) -> ChargingSession:
+        """The session."""
+        return ChargingSession(
+            session_id=self.session_id,
+            charger_id=self.charger_id,
+            arrival=self.arrival,
+            departure=self.departure,
+            energy_kwh=self.energy_kwh,
+            max_power_kw=self.max_power_kw,
+            priority=self.priority,
+        )
+
+
+class PriceRow(BaseModel):
+    """A row of prices.csv."""
+
+    model_config = ConfigDict(frozen=True)
+
+    start: Instant = Field(description="First instant at which the price holds, ISO 8601 with offset")
+    end: Instant = Field(description="First instant at which it does not hold any more, ISO 8601 with offset")
+    import_price_per_kwh: PricePerKwh = Field(description="What a kWh drawn from the grid costs, currency per kWh")
+    export_price_per_kwh: PricePerKwh | None = Field(
+        default=None, description="What a kWh fed in earns, currency per kWh; absent where nothing is said of it"
+    )
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        require_end_after_start(self.start, self.end)
+        return self
+
+    def to_domain(self) -> PriceBlock:
+        """The price block."""
+        return PriceBlock(
+            start=self.start,
+            end=self.end,
+            import_price_per_kwh=self.import_price_per_kwh,
+            export_price_per_kwh=self.export_price_per_kwh,
+        )
+
+
+def price_rows(tariff: EnergyTariff) -> Iterator[PriceRow]:
+    """The rows of a tariff, in order of time."""
+    for start_s, end_s, import_price, export_price in zip(
+        tariff.start_s.tolist(),
+        tariff.end_s.tolist(),
+        tariff.import_price_per_kwh.tolist(),
+        tariff.export_price_per_kwh.tolist(),
+        strict=True,
+    ):
+        yield PriceRow(
+            start=datetime.fromtimestamp(start_s, tz=UTC),
+            end=datetime.fromtimestamp(end_s, tz=UTC),
+            import_price_per_kwh=import_price,
+            export_price_per_kwh=None if math.isnan(export_price) else export_price,
+        )
