@@ -1,0 +1,1 @@
+"""How good and how fast plans are: real data, known optima, measurements."""
