@@ -1,27 +1,29 @@
 """A linear Pyomo model as arrays, several times faster than Pyomo's own writers.
 
 Pyomo's solver interfaces walk every expression generically and cost more than the solve itself. The formulation writes
-`LinearExpression`s of variables and monomials only, so that one pass over their arguments is enough; anything else is
-refused rather than guessed.
+sums of variables, monomials, and numbers times sums of variables only, so that one pass over their arguments is enough;
+anything else is refused rather than guessed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
 
 import numpy as np
 import pyomo.environ as pyo
 from pyomo.core.base.var import VarData
-from pyomo.core.expr import LinearExpression, MonomialTermExpression
+from pyomo.core.expr import LinearExpression, MonomialTermExpression, ProductExpression, SumExpression
 
-from models.domain.time_grid import FloatArray
+from models.domain.time_grid import FloatArray, IntArray
 from models.errors import SolverError
 from optimizer.linear_program import LinearProgram, StageCost
 from optimizer.runtime import paused_garbage_collection
 
 INFINITY = float("inf")
+PRODUCTS = (MonomialTermExpression, ProductExpression)
 ARGUMENTS = attrgetter("_args_")
 OWN_LOWER = attrgetter("_lb")
 OWN_UPPER = attrgetter("_ub")
@@ -43,49 +45,51 @@ def compile_model(model: pyo.ConcreteModel) -> LinearProgram:
         SolverError: An expression is not a plain linear one.
     """
     with paused_garbage_collection():
-        columns, variables = _columns(model)
-        column_of = dict(zip(map(id, variables), range(len(variables)), strict=True))
-        lower, upper = _bounds(model)
+        columns = _columns(model)
+        column_of = dict(zip(map(id, columns.variables), range(len(columns.variables)), strict=True))
         rows = _Rows()
         for component in model.component_objects(pyo.Constraint, active=True):
             rows.add(component, column_of)
         stages = tuple(_stage(objective, column_of) for objective in model.component_objects(pyo.Objective))
     return LinearProgram(
-        column_lower=lower,
-        column_upper=upper,
+        column_lower=columns.lower,
+        column_upper=columns.upper,
         row_lower=np.array(rows.lower, dtype=np.float64),
         row_upper=np.array(rows.upper, dtype=np.float64),
         row_start=np.concatenate(([0], np.cumsum(np.array(rows.counts, dtype=np.int64)))),
-        row_column=np.array(rows.columns, dtype=np.int64),
+        row_column=np.concatenate(rows.columns),
         row_value=np.concatenate([np.zeros(0), *rows.values]),
         stages=stages,
-        columns=columns,
+        columns=columns.names,
         rows=rows.families,
     )
 
 
-def _columns(model: pyo.ConcreteModel) -> tuple[dict[str, slice], list[VarData]]:
-    columns: dict[str, slice] = {}
-    variables: list[VarData] = []
-    for component in model.component_objects(pyo.Var):
-        columns[component.local_name] = slice(len(variables), len(variables) + len(component))
-        variables.extend(component.values())
-    return columns, variables
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Columns:
+    names: dict[str, slice]
+    variables: list[VarData]
+    lower: FloatArray
+    upper: FloatArray
 
 
-def _bounds(model: pyo.ConcreteModel) -> tuple[FloatArray, FloatArray]:
-    """Bounds of all columns; a domain is read once for each variable, since it is the same for all its members.
+def _columns(model: pyo.ConcreteModel) -> _Columns:
+    """All variables and their bounds; a domain is read once for each, since it is the same for all its members.
 
     The attributes behind ``bounds`` are read because that property asks the domain again for each member (ten times
     slower).
     """
+    names: dict[str, slice] = {}
+    variables: list[VarData] = []
     lowers, uppers = [np.zeros(0)], [np.zeros(0)]
     for component in model.component_objects(pyo.Var):
         members = list(component.values())
+        names[component.local_name] = slice(len(variables), len(variables) + len(members))
+        variables.extend(members)
         domain_lower, domain_upper = members[0].domain.bounds() if members else (None, None)
         lowers.append(np.fmax(_own(OWN_LOWER, members), -INFINITY if domain_lower is None else domain_lower))
         uppers.append(np.fmin(_own(OWN_UPPER, members), INFINITY if domain_upper is None else domain_upper))
-    return np.concatenate(lowers), np.concatenate(uppers)
+    return _Columns(names=names, variables=variables, lower=np.concatenate(lowers), upper=np.concatenate(uppers))
 
 
 def _own(bound: Callable[[object], float | None], members: list[VarData]) -> FloatArray:
@@ -104,7 +108,7 @@ class _Rows:
         self.lower: list[float] = []
         self.upper: list[float] = []
         self.counts: list[int] = []
-        self.columns: list[int] = []
+        self.columns: list[IntArray] = [np.zeros(0, dtype=np.int64)]
         self.values: list[FloatArray] = []
 
     def add(self, family: pyo.Constraint, column_of: dict[int, int]) -> None:
@@ -118,39 +122,45 @@ class _Rows:
         self.families[family.local_name] = slice(len(self.counts), len(self.counts) + len(sizes))
         self.counts.extend(sizes)
         columns, values = _terms(list(chain.from_iterable(bodies)), column_of, family.name)
-        self.columns.extend(columns)
+        self.columns.append(columns)
         self.values.append(values)
 
 
 def _stage(objective: pyo.Objective, column_of: dict[int, int]) -> StageCost:
     cost = np.zeros(len(column_of))
     columns, values = _terms(_arguments(objective.expr, objective.name), column_of, objective.name)
-    np.add.at(cost, np.array(columns, dtype=np.int64), values)
+    np.add.at(cost, columns, values)
     return StageCost(name=objective.local_name, cost=cost if objective.sense == pyo.minimize else -cost)
 
 
 def _arguments(expression: object, name: str) -> list[object]:
-    if not isinstance(expression, LinearExpression):
-        raise SolverError(f"{name} is a {type(expression).__name__}; only a LinearExpression can be compiled")
+    """Terms of a sum; `LinearExpression` is one of its kinds."""
+    if not isinstance(expression, SumExpression):
+        raise SolverError(f"{name} is a {type(expression).__name__}; only sums of linear terms can be compiled")
     return list(ARGUMENTS(expression))[: expression.nargs()]
 
 
-def _terms(terms: list[object], column_of: dict[int, int], name: str) -> tuple[list[int], FloatArray]:
+def _terms(terms: list[object], column_of: dict[int, int], name: str) -> tuple[IntArray, FloatArray]:
     """Column and coefficient of each term, a bare variable counting once."""
-    kinds = set(map(type, terms))
-    if MonomialTermExpression not in kinds:
-        variables, coefficients = terms, np.ones(len(terms))
-    else:
-        mixed = len(kinds) > 1
-        pairs = (
-            [t if type(t) is MonomialTermExpression else MonomialTermExpression((1.0, t)) for t in terms]
-            if mixed
-            else terms
-        )
-        flat = list(chain.from_iterable(map(ARGUMENTS, pairs)))
-        variables = flat[1::2]
-        coefficients = np.array(flat[0::2], dtype=np.float64)
     try:
-        return list(map(column_of.__getitem__, map(id, variables))), coefficients
+        # The usual row has bare variables only; any other term is not in the dictionary and leads to the second way.
+        return _positions(terms, column_of), np.ones(len(terms))
     except KeyError:
-        raise SolverError(f"{name} has a term that is not a number times a variable") from None
+        pass
+    variables: list[object] = []
+    coefficients: list[float] = []
+    counts: list[int] = []
+    try:
+        for term in terms:
+            coefficient, factor = ARGUMENTS(term) if type(term) in PRODUCTS else (1.0, term)
+            members = _arguments(factor, name) if type(factor) is LinearExpression else [factor]
+            variables.extend(members)
+            coefficients.append(float(coefficient))
+            counts.append(len(members))
+        return _positions(variables, column_of), np.repeat(np.array(coefficients), counts)
+    except (KeyError, TypeError) as error:
+        raise SolverError(f"{name} has a term that is not a number times a variable or times a sum of them") from error
+
+
+def _positions(variables: list[object], column_of: dict[int, int]) -> IntArray:
+    return np.fromiter(map(column_of.__getitem__, map(id, variables)), dtype=np.int64, count=len(variables))

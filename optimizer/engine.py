@@ -9,6 +9,7 @@ from dataclasses import replace
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
 from models.errors import SolverConfigError, SolverError, VerificationError
+from optimizer.arrays import dot
 from optimizer.extract import Outcome, tidy, to_schedule
 from optimizer.heuristics import allocate
 from optimizer.options import OptimizeOptions, Strategy
@@ -121,4 +122,4 @@ def _fallbacks(problem: CapacityProblem) -> Iterator[Outcome]:
 
 def _weighted_unmet(problem: CapacityProblem, outcome: Outcome) -> float:
     unmet_kwh = problem.reachable_energy_kwh - problem.delivered_kwh(outcome.energy_kwh)
-    return float(problem.priority @ unmet_kwh)
+    return dot(problem.priority, unmet_kwh)

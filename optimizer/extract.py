@@ -10,7 +10,7 @@ from models.domain.capacity import Phase
 from models.domain.schedule import GroupResult, Schedule, ScheduleStatus, SessionResult, StageResult
 from models.domain.time_grid import FloatArray
 from models.units import SECONDS_PER_HOUR
-from optimizer.arrays import sums_by
+from optimizer.arrays import dot, sums_by
 from optimizer.explain import explain
 from optimizer.problem import CapacityProblem
 
@@ -99,7 +99,7 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
         power_kw=energy_kwh[planned] / ((end_s - start_s) / SECONDS_PER_HOUR),
         groups=_groups(problem, outcome),
         price_per_kwh=price,
-        energy_cost=0.0 if price is None else float(price[problem.column_step] @ energy_kwh),
+        energy_cost=0.0 if price is None else dot(price[problem.column_step], energy_kwh),
         peak_import_kw=float(site_kw.max(initial=0.0)),
         status=outcome.status,
         strategy=outcome.strategy,

@@ -178,7 +178,7 @@ Sharing = Callable[[_Step], FloatArray]
 
 
 def _sharing(problem: CapacityProblem, strategy: Strategy) -> Sharing:
-    departure_s = np.array([session.departure.timestamp() for session in problem.sessions])
+    departure_s = np.array([session.departure_s for session in problem.sessions])
 
     def laxity_hours(step: _Step) -> FloatArray:
         stay_hours = (departure_s[step.session] - step.begin_s) / SECONDS_PER_HOUR

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.domain.time_grid import FloatArray, IntArray
-from optimizer.arrays import sums_by
+from optimizer.arrays import dot, sums_by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -27,7 +27,7 @@ class StageCost:
 
     def value(self, solution: FloatArray) -> float:
         """The stage's value at a solution (C,)."""
-        return float(self.cost @ solution) + self.offset
+        return dot(self.cost, solution) + self.offset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

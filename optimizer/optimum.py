@@ -8,7 +8,7 @@ from models.domain.schedule import ScheduleStatus, StageResult
 from models.domain.time_grid import FloatArray
 from optimizer.compile import compile_model
 from optimizer.extract import Outcome, tidy
-from optimizer.formulation import formulate
+from optimizer.formulation import dismantle, formulate
 from optimizer.linear_program import LinearProgram
 from optimizer.objective import applicable_stages, merge_weight
 from optimizer.options import DEFAULT_SOLVER, OptimizeOptions, Stage, Strategy
@@ -38,11 +38,14 @@ def optimum(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch
         model = formulate(problem, stages)
     with watch.phase("translate"):
         program = compile_model(model)
+        if options.solver.name == DEFAULT_SOLVER:
+            dismantle(model)
     with watch.phase("solve"):
         if options.solver.name == DEFAULT_SOLVER:
             solution = solve(program, options.solver, merge_weight=merge_weight(problem, stages))
         else:
             solution = solve_with(model, program, options.solver)
+            dismantle(model)
     with watch.phase("extract"):
         return Outcome(
             energy_kwh=tidy(problem, solution.column_value[program.columns["energy_kwh"]]),

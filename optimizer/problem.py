@@ -164,8 +164,11 @@ def prepare(scenario: Scenario, options: OptimizeOptions) -> CapacityProblem:
         InputError: No window follows from the input, prices leave a gap in it, or the problem is too large.
     """
     start, end = window(scenario, options)
-    inside = [s for s in scenario.sessions if s.arrival >= start and s.departure <= end]
-    sessions = sorted(inside, key=lambda session: (session.arrival.timestamp(), session.session_id))
+    start_s, end_s = start.timestamp(), end.timestamp()
+    sessions = sorted(
+        (s for s in scenario.sessions if s.arrival_s >= start_s and s.departure_s <= end_s),
+        key=lambda session: (session.arrival_s, session.session_id),
+    )
     grid = _grid(scenario, options, start, end)
     chargers = [scenario.site.charger(session.charger_id) for session in sessions]
     max_power_kw = np.array(
@@ -211,8 +214,8 @@ def window(scenario: Scenario, options: OptimizeOptions) -> tuple[datetime, date
     """
     zone = scenario.site.time_zone
     if scenario.sessions:
-        first = min(session.arrival for session in scenario.sessions)
-        last = max(session.departure for session in scenario.sessions)
+        first = min(scenario.sessions, key=lambda session: session.arrival_s).arrival
+        last = max(scenario.sessions, key=lambda session: session.departure_s).departure
     else:
         edges_s = scenario.forecasts.edges_s()
         if edges_s.size == 0 and (options.start is None or options.end is None):
@@ -224,7 +227,7 @@ def window(scenario: Scenario, options: OptimizeOptions) -> tuple[datetime, date
         last = datetime.fromtimestamp(float(known.max()), tz=UTC)
     start = options.start or floor_to_raster(first, options.raster, zone)
     end = options.end or ceil_to_raster(last, options.raster, zone)
-    if end <= start:
+    if end.timestamp() <= start.timestamp():
         raise InputError(f"window end {end.isoformat()} is not after its start {start.isoformat()}")
     return start, end
 
@@ -253,8 +256,8 @@ class _Columns:
 
 def _columns(sessions: Sequence[ChargingSession], grid: TimeGrid, max_power_kw: FloatArray) -> _Columns:
     """One column for each session and step that share time, if the session may draw power."""
-    arrival_s = np.array([session.arrival.timestamp() for session in sessions])
-    departure_s = np.array([session.departure.timestamp() for session in sessions])
+    arrival_s = np.array([session.arrival_s for session in sessions])
+    departure_s = np.array([session.departure_s for session in sessions])
     first = np.searchsorted(grid.edges_s, arrival_s, side="right") - 1
     behind = np.searchsorted(grid.edges_s, departure_s, side="left")
     counts = np.where(max_power_kw > 0, behind - first, 0)
@@ -331,15 +334,14 @@ def _charger_limits(
     for index, charger in enumerate(chargers):
         by_charger[charger.charger_id].append(index)
     limits = []
-    for charger_id, indices in sorted(by_charger.items()):
+    for charger_id, indices in sorted(item for item in by_charger.items() if len(item[1]) > 1):
         shared = np.zeros(grid.steps, dtype=bool)
-        latest: ChargingSession | None = None
+        busy_until_s = -np.inf
         for session in (sessions[index] for index in indices):
-            if latest is not None and session.arrival < latest.departure:
-                overlap_end = min(session.departure, latest.departure).timestamp()
-                shared |= (grid.edges_s[:-1] < overlap_end) & (grid.edges_s[1:] > session.arrival.timestamp())
-            if latest is None or session.departure > latest.departure:
-                latest = session
+            both_until_s = min(busy_until_s, session.departure_s)
+            if session.arrival_s < both_until_s:
+                shared |= (grid.edges_s[:-1] < both_until_s) & (grid.edges_s[1:] > session.arrival_s)
+            busy_until_s = max(busy_until_s, session.departure_s)
         if shared.any():
             share = np.zeros(len(sessions))
             share[indices] = 1.0
@@ -369,10 +371,10 @@ def _previous(previous: Schedule, sessions: Sequence[ChargingSession], columns: 
 
 def _limit_rows(problem: CapacityProblem) -> LimitRows:
     limit_index, step_index, capacity, counts, columns, coefficients = [], [], [], [], [], []
-    by_step = np.argsort(problem.column_step, kind="stable")
     for index, limit in enumerate(problem.limits):
-        share = limit.share[problem.column_session[by_step]]
-        mine = by_step[(share > 0) & np.isfinite(limit.limit_kw[problem.column_step[by_step]])]
+        mine = _columns_of(problem, np.flatnonzero(limit.share))
+        mine = mine[np.isfinite(limit.limit_kw[problem.column_step[mine]])]
+        mine = mine[np.argsort(problem.column_step[mine], kind="stable")]
         steps, sizes = np.unique(problem.column_step[mine], return_counts=True)
         limit_index.append(np.full(steps.size, index))
         step_index.append(steps)
@@ -388,6 +390,14 @@ def _limit_rows(problem: CapacityProblem) -> LimitRows:
         column=_joined(columns, np.int64),
         coefficient=_joined(coefficients, np.float64),
     )
+
+
+def _columns_of(problem: CapacityProblem, sessions: IntArray) -> IntArray:
+    """All columns of some sessions, in order."""
+    first = problem.first_column[sessions]
+    counts = problem.first_column[sessions + 1] - first
+    offset: IntArray = np.repeat(first - (np.cumsum(counts) - counts), counts)
+    return np.arange(offset.size) + offset
 
 
 def _joined(parts: list[NDArray[ScalarT]], dtype: type[ScalarT]) -> NDArray[ScalarT]:

@@ -71,8 +71,8 @@ def _forgotten(scenario: Scenario, plan: PlannedPower, listed: set[str]) -> list
         f"session {session.session_id!r} lies inside the window and is not part of the plan"
         for session in scenario.sessions
         if session.session_id not in listed
-        and session.arrival.timestamp() >= start_s - SECOND_TOLERANCE
-        and session.departure.timestamp() <= end_s + SECOND_TOLERANCE
+        and session.arrival_s >= start_s - SECOND_TOLERANCE
+        and session.departure_s <= end_s + SECOND_TOLERANCE
     ][:1]
 
 

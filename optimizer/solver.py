@@ -18,6 +18,7 @@ import numpy as np
 
 from models.domain.time_grid import FloatArray
 from models.errors import SolverConfigError, SolverError
+from optimizer.arrays import dot
 from optimizer.linear_program import LinearProgram, StageCost
 from optimizer.options import SolverOptions
 
@@ -223,8 +224,8 @@ class _Run:
         if _status(highs) is not SolveStatus.OPTIMAL:
             return None
         best, row_dual, _ = _read(highs)
-        gain = float(cost @ (value - best))
-        return row_dual * scale if gain <= CERTIFIED * max(1.0, float(cost @ best)) else None
+        gain = dot(cost, value - best)
+        return row_dual * scale if gain <= CERTIFIED * max(1.0, dot(cost, best)) else None
 
     def minimise(self, cost: FloatArray) -> tuple[SolveStatus, FloatArray | None]:
         """Minimise one cost over what the earlier stages left, then narrow to its optima."""

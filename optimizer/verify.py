@@ -18,7 +18,7 @@ from models.domain.session import ChargingSession
 from models.domain.time_grid import BoolArray, FloatArray, IntArray, TimeGrid
 from models.errors import VerificationError
 from models.units import SECONDS_PER_HOUR
-from optimizer.arrays import sums_by
+from optimizer.arrays import dot, sums_by
 from optimizer.options import LimitMode
 
 TOLERANCE = 1e-6
@@ -50,6 +50,16 @@ class PlannedPower:
     start_s: FloatArray
     end_s: FloatArray
     power_kw: FloatArray
+
+    @cached_property
+    def arrival_s(self) -> FloatArray:
+        """(S,), seconds since the epoch."""
+        return np.array([session.arrival_s for session in self.sessions], dtype=np.float64)
+
+    @cached_property
+    def departure_s(self) -> FloatArray:
+        """(S,), seconds since the epoch."""
+        return np.array([session.departure_s for session in self.sessions], dtype=np.float64)
 
     @cached_property
     def hours(self) -> FloatArray:
@@ -118,7 +128,7 @@ def certify(scenario: Scenario, plan: PlannedPower, *, limit_mode: LimitMode, gr
     delivered = sums_by(plan.session_index, energy_kwh, len(plan.sessions))
     requested = np.array([session.energy_kwh for session in plan.sessions], dtype=np.float64)
     power_kw = _session_power_kw(scenario, plan)
-    stay_hours = np.array([_stay_hours(session) for session in plan.sessions], dtype=np.float64)
+    stay_hours = (plan.departure_s - plan.arrival_s) / SECONDS_PER_HOUR
     reachable = np.minimum(requested, power_kw * stay_hours)
     violations = [
         *_presence(plan),
@@ -131,7 +141,7 @@ def certify(scenario: Scenario, plan: PlannedPower, *, limit_mode: LimitMode, gr
         violations.extend(_limit_violation(plan.grid, name, load_kw, limit_kw))
     everything = np.ones(len(plan.sessions))
     tariff = scenario.tariff
-    cost = 0.0 if tariff is None else float(tariff.import_price_on(plan.grid)[plan.step] @ energy_kwh)
+    cost = 0.0 if tariff is None else dot(tariff.import_price_on(plan.grid)[plan.step], energy_kwh)
     return Certificate(
         violations=tuple(violations),
         delivered_energy_kwh=delivered,
@@ -187,8 +197,7 @@ def misstatements(stated: Iterable[tuple[str, float, float]], *, tolerance: floa
 
 def _presence(plan: PlannedPower) -> list[str]:
     """Rows outside their session's stay, outside a step, empty, or two of one session in one step."""
-    arrival_s = np.array([session.arrival.timestamp() for session in plan.sessions])[plan.session_index]
-    departure_s = np.array([session.departure.timestamp() for session in plan.sessions])[plan.session_index]
+    arrival_s, departure_s = plan.arrival_s[plan.session_index], plan.departure_s[plan.session_index]
     step = plan.step
     inside = (step >= 0) & (step < plan.grid.steps)
     step_end_s = plan.grid.edges_s[np.clip(step, 0, plan.grid.steps - 1) + 1]
@@ -258,10 +267,6 @@ def _session_power_kw(scenario: Scenario, plan: PlannedPower) -> FloatArray:
     )
 
 
-def _stay_hours(session: ChargingSession) -> float:
-    return (session.departure.timestamp() - session.arrival.timestamp()) / SECONDS_PER_HOUR
-
-
 def _limits(
     scenario: Scenario, plan: PlannedPower, limit_mode: LimitMode, *, group_limits: bool
 ) -> Iterable[tuple[str, FloatArray, FloatArray]]:
@@ -312,9 +317,9 @@ def _shared_chargers(
     visits: dict[str, list[int]] = {}
     for index, session in enumerate(plan.sessions):
         visits.setdefault(session.charger_id, []).append(index)
-    for charger_id, indices in visits.items():
+    for charger_id, indices in ((name, found) for name, found in visits.items() if len(found) > 1):
         shared = np.zeros(plan.grid.steps, dtype=bool)
-        stays = sorted((plan.sessions[i].arrival.timestamp(), plan.sessions[i].departure.timestamp()) for i in indices)
+        stays = sorted((plan.sessions[i].arrival_s, plan.sessions[i].departure_s) for i in indices)
         busy_until_s = -np.inf
         for arrival_s, departure_s in stays:
             both_until_s = min(busy_until_s, departure_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from models.domain.group import check_power_kw
@@ -24,6 +24,11 @@ class ChargingSession:
         max_power_kw: The vehicle's own limit, kW; None where only the charger limits it.
         priority: Weight of its unserved energy against that of others; positive.
 
+    Attributes:
+        arrival_s: The arrival, seconds since the epoch.
+        departure_s: The departure, seconds since the epoch. Compare these: instants of one zone compare by wall clock,
+            which is wrong in the hour that comes twice.
+
     Raises:
         InputError: A value is out of bounds; the message names the session, the field and the limit.
     """
@@ -35,13 +40,16 @@ class ChargingSession:
     energy_kwh: float
     max_power_kw: float | None = None
     priority: float = 1.0
+    arrival_s: float = field(init=False, repr=False, compare=False)
+    departure_s: float = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         name = f"session {self.session_id!r}"
         require_aware(self.arrival, f"{name}: arrival")
         require_aware(self.departure, f"{name}: departure")
-        # By timestamp: instants of one zone compare by wall clock, which is wrong in the hour that comes twice.
-        if self.departure.timestamp() <= self.arrival.timestamp():
+        object.__setattr__(self, "arrival_s", self.arrival.timestamp())
+        object.__setattr__(self, "departure_s", self.departure.timestamp())
+        if self.departure_s <= self.arrival_s:
             raise InputError(
                 f"{name}: departure {self.departure.isoformat()} is not after arrival {self.arrival.isoformat()}"
             )

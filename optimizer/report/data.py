@@ -165,7 +165,7 @@ def timeline_sessions(schedule: Schedule) -> list[int]:
 
 def _timeline_row(result: SessionResult, clock: Clock) -> Json:
     session = result.session
-    start_s, end_s = session.arrival.timestamp(), session.departure.timestamp()
+    start_s, end_s = session.arrival_s, session.departure_s
     lines = [
         f"<b>{plain(session.session_id, HOVER_LENGTH)}</b>",
         f"charger {plain(session.charger_id, HOVER_LENGTH)}",

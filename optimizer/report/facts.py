@@ -191,8 +191,8 @@ def critical_groups(facts: list[GroupFacts]) -> list[GroupFacts]:
 def _somebody_there(schedule: Schedule, members: IntArray) -> BoolArray:
     edges_s = schedule.grid.edges_s
     sessions = [schedule.sessions[s].session for s in members.tolist()]
-    first = np.searchsorted(edges_s[1:], [session.arrival.timestamp() for session in sessions], side="right")
-    after = np.searchsorted(edges_s[:-1], [session.departure.timestamp() for session in sessions], side="left")
+    first = np.searchsorted(edges_s[1:], [session.arrival_s for session in sessions], side="right")
+    after = np.searchsorted(edges_s[:-1], [session.departure_s for session in sessions], side="left")
     change = np.bincount(first, minlength=edges_s.size) - np.bincount(after, minlength=edges_s.size)
     return np.cumsum(change)[: schedule.grid.steps] > 0
 

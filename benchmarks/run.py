@@ -1,0 +1,148 @@
+"""Measure one plan from scenario to verified schedule against the least that HiGHS alone takes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from benchmarks.floor import HIGHS_DEFAULT, SAME_METHOD, solve_arrays
+from benchmarks.synthetic import scenario
+from models.domain import Scenario
+from optimizer import COST_OBJECTIVE, OptimizeOptions, optimize
+
+RESULTS = Path(__file__).parent / "results.json"
+SEED = 1
+SIZES = (50, 500, 5000)
+KINDS: dict[str, dict[str, str | float | int]] = {
+    "varied price": {"price": "varied"},
+    "flat price": {"price": "flat"},
+    "negative prices": {"price": "negative"},
+    "scarce capacity": {"price": "varied", "limit_share": 0.35},
+    "five feeders": {"price": "varied", "feeders": 5},
+}
+ONE_STAGE = OptimizeOptions(objective=COST_OBJECTIVE[:2])
+ALL_STAGES = OptimizeOptions()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """Medians of one case; ratios are taken pair by pair, so that they hold when the machine's speed drifts.
+
+    Args:
+        kind: Shape of the day.
+        sessions: How many.
+        one_stage_ms: From scenario to verified schedule with unmet energy and cost only, ms.
+        over_floor: The same over arrays straight into HiGHS, same method, options and scale of costs.
+        over_unscaled: The same with costs as given.
+        over_default: The same with HiGHS's own choice of everything.
+        all_stages: All stages over one.
+        phases_ms: Time of each phase with all stages, ms.
+    """
+
+    kind: str
+    sessions: int
+    one_stage_ms: float
+    over_floor: float
+    over_unscaled: float
+    over_default: float
+    all_stages: float
+    phases_ms: dict[str, float]
+
+
+def measure(kind: str, sessions: int, *, repeats: int) -> Measurement:
+    """Time one case, the variants in turn."""
+    case: Scenario = scenario(sessions, seed=SEED, **KINDS[kind])  # type: ignore[arg-type]
+    variants: dict[str, Callable[[], object]] = {
+        "plan": lambda: optimize(case, ONE_STAGE),
+        "floor": lambda: solve_arrays(case, ONE_STAGE, SAME_METHOD, scaled=True),
+        "unscaled": lambda: solve_arrays(case, ONE_STAGE, SAME_METHOD, scaled=False),
+        "default": lambda: solve_arrays(case, ONE_STAGE, HIGHS_DEFAULT, scaled=False),
+        "all": lambda: optimize(case, ALL_STAGES),
+    }
+    rounds: list[dict[str, float]] = []
+    for turn in range(repeats + 1):
+        seconds = {name: _seconds(variant) for name, variant in variants.items()}
+        if turn:  # the first round imports and warms caches
+            rounds.append(seconds)
+    phases = optimize(case, ALL_STAGES).seconds
+    return Measurement(
+        kind=kind,
+        sessions=sessions,
+        one_stage_ms=_median(rounds, lambda turn: turn["plan"] * 1e3),
+        over_floor=_median(rounds, lambda turn: turn["plan"] / turn["floor"]),
+        over_unscaled=_median(rounds, lambda turn: turn["plan"] / turn["unscaled"]),
+        over_default=_median(rounds, lambda turn: turn["plan"] / turn["default"]),
+        all_stages=_median(rounds, lambda turn: turn["all"] / turn["plan"]),
+        phases_ms={name: value * 1e3 for name, value in phases.items()},
+    )
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def _median(rounds: list[dict[str, float]], figure: Callable[[dict[str, float]], float]) -> float:
+    return statistics.median(figure(turn) for turn in rounds)
+
+
+def measurements(sizes: tuple[int, ...]) -> Iterator[Measurement]:
+    """Every kind of day at every size."""
+    cases = [(kind, sessions) for sessions in sizes for kind in KINDS]
+    console = Console(stderr=True)
+    for kind, sessions in track(cases, "Measuring", console=console, disable=not console.is_terminal):
+        yield measure(kind, sessions, repeats=max(3, min(20, 10_000 // sessions)))
+
+
+def print_tables(results: list[Measurement]) -> None:
+    """Print the ratios, and where the time goes."""
+    ratios = Table(title="From scenario to verified schedule, one group of 96 steps", title_justify="left", box=None)
+    for title in ("day", "sessions", "ms", "over floor", "unscaled", "default", "all stages / one"):
+        ratios.add_column(title, justify="left" if title == "day" else "right", no_wrap=True)
+    for m in results:
+        figures = (m.over_floor, m.over_unscaled, m.over_default, m.all_stages)
+        ratios.add_row(m.kind, str(m.sessions), f"{m.one_stage_ms:.1f}", *(f"{figure:.2f}" for figure in figures))
+    phases = Table(title="Time of each phase with all stages, ms", title_justify="left", box=None)
+    names = list(results[0].phases_ms)
+    for title in ("day", "sessions", *names):
+        phases.add_column(title, justify="left" if title == "day" else "right", no_wrap=True)
+    for m in results:
+        phases.add_row(m.kind, str(m.sessions), *(f"{m.phases_ms.get(name, 0.0):.1f}" for name in names))
+    console = Console(width=120)
+    console.print(ratios)
+    console.print(phases)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, and write the figures where asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of sessions")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file for the figures")
+    parsed = parser.parse_args(arguments)
+    results = list(measurements(tuple(parsed.sizes)))
+    print_tables(results)
+    environment = {
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        **{name: version(name) for name in ("highspy", "pyomo", "numpy")},
+    }
+    document = {"environment": environment, "measurements": [asdict(result) for result in results]}
+    parsed.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
