@@ -74,15 +74,22 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(distribution_version("oscp-capacity-optimizer"))
+        raise typer.Exit
+
+
 @app.callback()
 def common(
-    version: Annotated[bool, typer.Option("--version", help="Print the version and leave", is_eager=True)] = False,
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and leave", is_eager=True, callback=_print_version),
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log what happens to standard error")] = False,
 ) -> None:
     """Optimal, verified charging plans under the capacity limits of OSCP 2.0."""
-    if version:
-        print(distribution_version("oscp-capacity-optimizer"))
-        raise typer.Exit
     logging.basicConfig(
         level=logging.INFO if verbose else logging.ERROR,
         format="%(asctime)s %(levelname)s %(name)s %(message)s",

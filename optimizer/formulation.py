@@ -103,7 +103,7 @@ def energy_balance(model: pyo.ConcreteModel, problem: CapacityProblem) -> pyo.Co
     need = problem.reachable_energy_kwh.tolist()
 
     def row(_: pyo.Block, s: int) -> object:
-        return need[s], LinearExpression([*energy[first[s] : first[s + 1]], unmet[s]]), need[s]
+        return LinearExpression([*energy[first[s] : first[s + 1]], unmet[s]]), need[s]
 
     return pyo.Constraint(range(len(need)), rule=row)
 
@@ -168,7 +168,7 @@ def energy_moved(model: pyo.ConcreteModel, problem: CapacityProblem) -> pyo.Cons
 
     def row(_: pyo.Block, k: int) -> object:
         change = MonomialTermExpression((-1.0, model.raised_kwh[k]))
-        return previous[k], LinearExpression([model.energy_kwh[k], change, model.lowered_kwh[k]]), previous[k]
+        return LinearExpression([model.energy_kwh[k], change, model.lowered_kwh[k]]), previous[k]
 
     return pyo.Constraint(range(len(previous)), rule=row)
 

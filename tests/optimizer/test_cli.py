@@ -1,0 +1,270 @@
+"""The command line as a user meets it: files in, files and exit codes out."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from optimizer.cli import app
+from tests.optimizer.scenario_folder import HEADER, write_csv, write_folder
+
+REAL_DAY = Path(__file__).parents[2] / "benchmarks" / "data" / "jpl-2019-07-24"
+
+
+def run(*arguments: str | Path) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The result of a real day."""
+    out = tmp_path_factory.mktemp("results") / "jpl"
+    code, _, _ = run("solve", REAL_DAY, "--out", out, "--quiet")
+    assert code == 0
+    return out
+
+
+class TestSolve:
+    def test_writes_every_file_of_a_result(self, solved: Path) -> None:
+        """A result is complete."""
+        assert {path.name for path in solved.iterdir()} == {
+            "schedule.csv",
+            "sessions.csv",
+            "groups.csv",
+            "optimum.json",
+            "summary.json",
+            "report.html",
+        }
+
+    def test_known_optimum_of_a_real_day(self, solved: Path) -> None:
+        """JPL on 24 July 2019 behind 195 kW costs 145.40 USD with all 1183.9 kWh served."""
+        summary = json.loads((solved / "summary.json").read_text(encoding="utf-8"))
+
+        assert summary["status"] == "optimal"
+        assert summary["energy_cost"] == pytest.approx(145.4019, rel=1e-4)
+        assert summary["delivered_energy_kwh"] == pytest.approx(1183.892, abs=1e-3)
+        assert summary["unmet_energy_kwh"] == 0
+        assert summary["peak_import_kw"] == pytest.approx(195.0, abs=1e-6)
+        assert {"prepare", "build", "translate", "solve", "verify"} <= summary["seconds"].keys()
+        assert {"pyomo", "highspy"} <= summary["versions"].keys()
+
+    def test_power_times_time_is_the_energy(self, solved: Path) -> None:
+        """Rows are clipped to the presence, so that adding them up gives what each session gets."""
+        from datetime import datetime  # noqa: PLC0415
+
+        delivered: dict[str, float] = {}
+        with (solved / "schedule.csv").open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                length = datetime.fromisoformat(row["end"]) - datetime.fromisoformat(row["start"])
+                energy_kwh = float(row["power_kw"]) * length.total_seconds() / 3600
+                delivered[row["session_id"]] = delivered.get(row["session_id"], 0.0) + energy_kwh
+
+        with (solved / "sessions.csv").open(encoding="utf-8", newline="") as stream:
+            for row in csv.DictReader(stream):
+                assert delivered[row["session_id"]] == pytest.approx(float(row["delivered_energy_kwh"]), abs=1e-6)
+
+    def test_optimum_is_answered_on_the_blocks_of_the_forecast(self, solved: Path) -> None:
+        """The provider sent 30 hourly blocks of 195 kW; each is answered, none above its capacity."""
+        (message,) = json.loads((solved / "optimum.json").read_text(encoding="utf-8"))
+        blocks = message["forecasted_blocks"]
+
+        assert message["type"] == "OPTIMUM"
+        assert len(blocks) == 30
+        assert max(block["capacity"] for block in blocks) == 195.0
+        assert {block["unit"] for block in blocks} == {"KW"}
+
+    def test_json_is_the_summary(self, tmp_path: Path) -> None:
+        """What --json prints is what summary.json holds."""
+        code, output, _ = run("solve", REAL_DAY, "--out", tmp_path / "r", "--json", "--strategy", "edf")
+
+        assert code == 0
+        assert json.loads(output) == json.loads((tmp_path / "r" / "summary.json").read_text(encoding="utf-8"))
+
+    def test_quiet_prints_nothing(self, tmp_path: Path) -> None:
+        """--quiet leaves standard output and error empty."""
+        assert run("solve", REAL_DAY, "--out", tmp_path / "r", "--quiet") == (0, "", "")
+
+    def test_strict_tells_unmet_energy(self, tmp_path: Path) -> None:
+        """One hour at a 3 kW charger behind 1 kW serves 1 of 2 kWh: 3 with --strict, and a plan is there."""
+        site = json.loads((write_folder(tmp_path / "s") / "site.json").read_text(encoding="utf-8"))
+        site["groups"][0]["import_limit_kw"] = 1
+        charger = site["chargers"][0]["charger_id"]
+        (tmp_path / "s" / "site.json").write_text(json.dumps(site), encoding="utf-8")
+        row = f"S1,{charger},2019-07-24T08:00:00+00:00,2019-07-24T09:00:00+00:00,2"
+        write_csv(tmp_path / "s" / "sessions.csv", HEADER, row)
+        for optional in ("prices.csv", "forecasts.json"):
+            (tmp_path / "s" / optional).unlink(missing_ok=True)
+
+        relaxed, output, _ = run("solve", tmp_path / "s", "--out", tmp_path / "r", "--json")
+        strict, _, _ = run("solve", tmp_path / "s", "--out", tmp_path / "r", "--strict", "--quiet")
+
+        assert (relaxed, strict) == (0, 3)
+        assert json.loads(output)["unmet_energy_kwh"] == pytest.approx(1.0)
+        assert (tmp_path / "r" / "schedule.csv").is_file()
+
+    def test_a_window_leaves_out_and_counts(self, tmp_path: Path) -> None:
+        """Sessions not wholly inside a given window are left out and counted."""
+        window = ("--start", "2019-07-24T08:00:00-07:00", "--end", "2019-07-24T18:00:00-07:00")
+
+        _, output, _ = run("solve", REAL_DAY, "--out", tmp_path / "r", "--json", *window)
+        summary = json.loads(output)
+
+        assert summary["sessions"] + summary["sessions_outside_window"] == 82
+        assert summary["sessions_outside_window"] > 0
+        assert summary["steps"] == 40
+
+    @pytest.mark.parametrize(
+        ("arguments", "names"),
+        [
+            (("--start", "noon"), ("--start", "noon")),
+            (("--start", "2019-07-24T08:00:00"), ("start", "no time zone")),
+            (("--start", "2019-07-25T08:00:00Z", "--end", "2019-07-24T08:00:00Z"), ("end", "not after")),
+            (("--step-minutes", "0.5"), ("--step-minutes", "0.5", "1 and 60")),
+            (("--step-minutes", "61"), ("--step-minutes", "61")),
+            (("--solver", "nosuchsolver"), ("nosuchsolver",)),
+            (("--time-limit", "-1"), ("time limit", "-1")),
+            (("--strategy", "magic"), ("magic",)),
+            (("--start", "2018-07-24T08:00:00Z"), ("no price",)),
+        ],
+    )
+    def test_bad_options(self, tmp_path: Path, arguments: tuple[str, ...], names: tuple[str, ...]) -> None:
+        """A bad option ends with 2, names the option and its value, and leaves no result."""
+        code, _, error = run("solve", REAL_DAY, "--out", tmp_path / "r", *arguments)
+
+        assert code == 2
+        assert all(name in error for name in names), error
+        assert list(tmp_path.iterdir()) == []
+
+    def test_bad_scenario_leaves_no_result(self, tmp_path: Path) -> None:
+        """A missing folder ends with 2 and names it."""
+        code, _, error = run("solve", tmp_path / "nowhere", "--out", tmp_path / "r")
+
+        assert code == 2
+        assert "nowhere" in error
+        assert list(tmp_path.iterdir()) == []
+
+    def test_a_failed_run_keeps_the_earlier_result(self, solved: Path, tmp_path: Path) -> None:
+        """A result that is there stays as it is when the next run fails."""
+        out = tmp_path / "r"
+        run("solve", REAL_DAY, "--out", out, "--quiet")
+        before = (out / "summary.json").read_bytes()
+
+        code, _, _ = run("solve", REAL_DAY, "--out", out, "--solver", "nosuchsolver")
+
+        assert code == 2
+        assert (out / "summary.json").read_bytes() == before
+
+    def test_no_time_gives_a_verified_fallback(self, tmp_path: Path) -> None:
+        """With no time for the solver a heuristic's plan under the same limits is written, and says what it is."""
+        code, output, _ = run("solve", REAL_DAY, "--out", tmp_path / "r", "--time-limit", "0", "--json")
+
+        assert code == 0
+        assert json.loads(output)["status"] == "fallback"
+        assert run("verify", REAL_DAY, tmp_path / "r")[0] == 0
+
+
+class TestVerify:
+    def test_a_fresh_result_holds(self, solved: Path) -> None:
+        """What was just written passes."""
+        code, output, _ = run("verify", REAL_DAY, solved)
+
+        assert code == 0
+        assert "holds" in output
+
+    @pytest.mark.parametrize(
+        ("file", "old", "new", "named"),
+        [
+            ("schedule.csv", ",6.656\n", ",9.9\n", "9.9"),
+            ("summary.json", '"energy_cost": 145.4', '"energy_cost": 99.4', "energy cost"),
+            ("summary.json", '"peak_import_kw": 195.0', '"peak_import_kw": 150.0', "peak"),
+        ],
+    )
+    def test_a_changed_result_is_found_out(
+        self, solved: Path, tmp_path: Path, file: str, old: str, new: str, named: str
+    ) -> None:
+        """A figure changed by hand ends with 1 and is named."""
+        copy = tmp_path / "copy"
+        copy.mkdir()
+        for path in solved.iterdir():
+            (copy / path.name).write_bytes(path.read_bytes())
+        text = (copy / file).read_text(encoding="utf-8")
+        assert old in text
+        (copy / file).write_text(text.replace(old, new, 1), encoding="utf-8")
+
+        code, _, error = run("verify", REAL_DAY, copy)
+
+        assert code == 1
+        assert named in error
+
+    def test_a_lower_limit_is_not_held(self, solved: Path, tmp_path: Path) -> None:
+        """Against a scenario with half the limit the plan fails, and the group is named."""
+        lowered = tmp_path / "lowered"
+        lowered.mkdir()
+        for path in REAL_DAY.iterdir():
+            (lowered / path.name).write_bytes(path.read_bytes())
+        site = json.loads((lowered / "site.json").read_text(encoding="utf-8"))
+        site["groups"][0]["import_limit_kw"] = 100
+        (lowered / "site.json").write_text(json.dumps(site), encoding="utf-8")
+
+        code, _, error = run("verify", lowered, solved)
+
+        assert code == 1
+        assert "group 'jpl'" in error
+        assert "100.0" in error
+
+    def test_json(self, solved: Path) -> None:
+        """--json says whether it holds, and how tight."""
+        code, output, _ = run("verify", REAL_DAY, solved, "--json")
+
+        assert code == 0
+        assert json.loads(output)["holds"] is True
+        assert json.loads(output)["smallest_margin_kw"] == pytest.approx(0.0, abs=1e-6)
+
+    def test_no_result(self, tmp_path: Path) -> None:
+        """A folder that is no result ends with 2."""
+        assert run("verify", REAL_DAY, tmp_path)[0] == 2
+
+
+class TestCompare:
+    def test_every_strategy_side_by_side(self) -> None:
+        """The optimum is cheapest; only uncontrolled charging breaks the limit."""
+        code, output, _ = run("compare", REAL_DAY, "--json")
+        rows = {row["strategy"]: row for row in json.loads(output)}
+
+        assert code == 0
+        assert list(rows) == ["optimal", "uncontrolled", "equal-share", "edf", "llf", "round-robin"]
+        assert all(rows["optimal"]["energy_cost"] <= row["energy_cost"] for row in rows.values())
+        assert [name for name, row in rows.items() if row["minutes_over_limit"] > 0] == ["uncontrolled"]
+        assert rows["uncontrolled"]["peak_import_kw"] == pytest.approx(272.6, abs=0.01)
+
+    def test_table(self) -> None:
+        """Without --json a line for each strategy is printed."""
+        _, output, _ = run("compare", REAL_DAY)
+
+        assert len([line for line in output.splitlines() if line.startswith(("optimal", "edf", "llf"))]) == 3
+
+
+def test_version_needs_neither_solver_nor_pandas() -> None:
+    """--version and --help answer at once: nothing heavy is imported."""
+    code = (
+        "import sys; sys.argv = ['oscp-optimize', '--version']\n"
+        "from optimizer.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'pyomo', 'highspy', 'pandas', 'plotly'} & sys.modules.keys()\n"
+        "assert not heavy, heavy\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=REAL_DAY.parents[2]
+    )
+
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count(".") == 2
