@@ -2,6 +2,7 @@
 
 CapacityOptimizerError
 ├── InputError              what we were given cannot be planned; the message names object, value and limit
+│   ├── PriceGapError       an instant of the window has no price
 │   └── FileInputError      the same, with file, row and field
 ├── SolverError             the solver gave no usable answer
 │   └── SolverConfigError   a solver or one of its options is not accepted
@@ -17,6 +18,19 @@ class CapacityOptimizerError(Exception):
 
 class InputError(CapacityOptimizerError, ValueError):
     """The input cannot be planned; the message names the object, the value and the limit."""
+
+
+class PriceGapError(InputError):
+    """Prices do not cover the window.
+
+    Args:
+        start: ISO 8601 instant from which a price is missing.
+        reason: What is wrong and what to do.
+    """
+
+    def __init__(self, start: str, reason: str) -> None:
+        self.start = start
+        super().__init__(reason)
 
 
 class FileInputError(InputError):

@@ -128,7 +128,8 @@ def solve(
         with _progress("Reading the scenario", "Planning", "Writing the result", show=not quiet) as advance:
             loaded = load_scenario(scenario)
             advance()
-            schedule = optimize(loaded.scenario, options)
+            with loaded.naming_files():
+                schedule = optimize(loaded.scenario, options)
             advance()
             summary = write_result(
                 out,
@@ -201,7 +202,8 @@ def compare(
         from optimizer.scenario_io import load_scenario  # noqa: PLC0415
 
         loaded = load_scenario(scenario)
-        with _progress(*(f"Planning: {strategy}" for strategy in Strategy), show=not quiet) as advance:
+        tasks = (f"Planning: {strategy}" for strategy in Strategy)
+        with loaded.naming_files(), _progress(*tasks, show=not quiet) as advance:
             compared = []
             for result in compare_strategies(loaded.scenario, options):
                 compared.append(result)

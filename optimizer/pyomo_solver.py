@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import numpy as np
 import pyomo.environ as pyo
@@ -12,11 +13,12 @@ from pyomo.opt import SolverResults, TerminationCondition
 from models.domain.time_grid import FloatArray
 from models.errors import SolverConfigError, SolverError
 from optimizer.linear_program import LinearProgram
-from optimizer.options import SolverOptions
-from optimizer.solver import Solution, SolveStatus, StageOutcome
+from optimizer.options import DEFAULT_SOLVER, SolverOptions
+from optimizer.solver import Solution, SolveStatus, StageOutcome, check_options
 
-STAGE_TOLERANCE = 1e-7
-"""Relative slack given to an earlier stage; other solvers offer no exact face of optima."""
+STAGE_TOLERANCES = (1e-7, 1e-6, 1e-5)
+"""Relative slack given to earlier stages, since other solvers offer no exact face of optima. A solver that reached a
+value by breaking rows within its own tolerance may find it out of reach afterwards: then the next."""
 
 STATUS_OF = {
     TerminationCondition.optimal: SolveStatus.OPTIMAL,
@@ -54,30 +56,45 @@ def solve_with(model: pyo.ConcreteModel, program: LinearProgram, options: Solver
     solver = pyo.SolverFactory(options.name)
     if not _is_available(solver):
         raise SolverConfigError(f"solver {options.name!r} is not known to Pyomo or not installed")
+    if options.name.endswith(DEFAULT_SOLVER):
+        # Pyomo's interfaces to HiGHS go on without an option that HiGHS refuses.
+        check_options(options.extra)
     deadline = None if options.time_limit_s is None else time.perf_counter() + options.time_limit_s
     model.dual = pyo.Suffix(direction=pyo.Suffix.IMPORT)
     outcomes: list[StageOutcome] = []
+    reached: dict[str, float] = {}
     value: FloatArray | None = None
     for stage in program.stages:
         stopped = next((o.status for o in outcomes if o.status is not SolveStatus.OPTIMAL), None)
         if stopped is not None:
             outcomes.append(StageOutcome(name=stage.name, value=np.nan, status=stopped))
             continue
-        status = _solve_stage(model, solver, stage.name, options, deadline)
+        for tolerance in STAGE_TOLERANCES if reached else STAGE_TOLERANCES[:1]:
+            _hold(model, reached, tolerance)
+            status = _solve_stage(model, solver, stage.name, options, deadline)
+            if status in (SolveStatus.OPTIMAL, SolveStatus.TIME_LIMIT):
+                break
         if status is SolveStatus.OPTIMAL:
             value = _column_values(model)
-            reached = stage.value(value)
+            reached[stage.name] = stage.value(value)
             outcomes.append(
-                StageOutcome(name=stage.name, value=reached, status=status, row_dual=_row_duals(model, program))
+                StageOutcome(
+                    name=stage.name, value=reached[stage.name], status=status, row_dual=_row_duals(model, program)
+                )
             )
-            objective = model.component(stage.name)
-            slack = STAGE_TOLERANCE * max(1.0, abs(reached))
-            model.add_component(f"{stage.name}_reached", pyo.Constraint(expr=objective.expr <= reached + slack))
         else:
             outcomes.append(StageOutcome(name=stage.name, value=np.nan, status=status))
     if value is None:
         raise SolverError(f"solver {options.name!r} ended the first stage without a solution: {outcomes[0].status}")
     return Solution(column_value=value, stages=tuple(outcomes))
+
+
+def _hold(model: pyo.ConcreteModel, reached: Mapping[str, float], tolerance: float) -> None:
+    """Keep earlier stages at what they reached."""
+    model.del_component("reached")
+    model.reached = pyo.ConstraintList()
+    for name, value in reached.items():
+        model.reached.add(model.component(name).expr <= value + tolerance * max(1.0, abs(value)))
 
 
 def _is_available(solver: object) -> bool:

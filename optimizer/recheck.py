@@ -10,7 +10,7 @@ from models.domain.scenario import Scenario
 from models.domain.time_grid import TimeGrid
 from optimizer.options import LimitMode, Strategy
 from optimizer.scenario_io import WrittenResult
-from optimizer.verify import SECOND_TOLERANCE, Certificate, PlannedPower, certify, misstatements
+from optimizer.verify import Certificate, PlannedPower, certify, misstated_groups, misstatements
 
 STATED_TOLERANCE = 1e-4
 """kW, kWh or currency: several figures were rounded on their way to the file."""
@@ -56,38 +56,10 @@ def recheck(scenario: Scenario, written: WrittenResult) -> Certificate:
         (f"delivered energy of session {row.session_id!r}", row.delivered_energy_kwh, energy_kwh)
         for row, energy_kwh in zip(written.sessions, found.delivered_energy_kwh.tolist(), strict=True)
     ]
+    groups = [(group.group_id, group.power_kw) for group in written.groups]
     violations = (
         *found.violations,
-        *_forgotten(scenario, plan, set(index_of)),
         *misstatements(stated, tolerance=STATED_TOLERANCE),
-        *_misstated_groups(scenario, written, plan, LimitMode(summary.limits)),
+        *misstated_groups(scenario, plan, groups, limit_mode=LimitMode(summary.limits)),
     )
     return replace(found, violations=violations)
-
-
-def _forgotten(scenario: Scenario, plan: PlannedPower, listed: set[str]) -> list[str]:
-    start_s, end_s = plan.grid.edges_s[[0, -1]]
-    return [
-        f"session {session.session_id!r} lies inside the window and is not part of the plan"
-        for session in scenario.sessions
-        if session.session_id not in listed
-        and session.arrival_s >= start_s - SECOND_TOLERANCE
-        and session.departure_s <= end_s + SECOND_TOLERANCE
-    ][:1]
-
-
-def _misstated_groups(
-    scenario: Scenario, written: WrittenResult, plan: PlannedPower, limit_mode: LimitMode
-) -> list[str]:
-    """Groups whose stated power is not the sum of the rows below them."""
-    paths = [scenario.site.path(scenario.site.charger(session.charger_id).group_id) for session in plan.sessions]
-    texts: list[str] = []
-    for group in written.groups:
-        below = np.array([group.group_id in path for path in paths], dtype=np.float64)
-        load_kw = plan.load_kw(below, limit_mode)
-        worst = int(np.argmax(np.abs(group.power_kw - load_kw)))
-        since = plan.grid.instant(float(plan.grid.edges_s[worst])).isoformat()
-        name = f"power of group {group.group_id!r} from {since}"
-        figures = (name, float(group.power_kw[worst]), float(load_kw[worst]))
-        texts += misstatements([figures], tolerance=STATED_TOLERANCE)
-    return texts

@@ -68,8 +68,9 @@ class PlannedPower:
 
     @cached_property
     def step(self) -> IntArray:
-        """(K,), the step in which a row begins."""
-        return np.searchsorted(self.grid.edges_s, self.start_s + SECOND_TOLERANCE, side="right") - 1
+        """(K,), the step in which a row begins, the nearest one where it begins in none."""
+        step = np.searchsorted(self.grid.edges_s, self.start_s + SECOND_TOLERANCE, side="right") - 1
+        return np.clip(step, 0, self.grid.steps - 1)
 
     def load_kw(self, share: FloatArray, limit_mode: LimitMode) -> FloatArray:
         """Power of a share of each session, (S,), as a limit counts it: (T,), kW."""
@@ -131,6 +132,8 @@ def certify(scenario: Scenario, plan: PlannedPower, *, limit_mode: LimitMode, gr
     stay_hours = (plan.departure_s - plan.arrival_s) / SECONDS_PER_HOUR
     reachable = np.minimum(requested, power_kw * stay_hours)
     violations = [
+        *_membership(scenario, plan),
+        *_divided_steps(scenario, plan.grid),
         *_presence(plan),
         *_energy_bounds(plan, delivered, reachable),
         *_power_bounds(plan, power_kw),
@@ -154,7 +157,7 @@ def certify(scenario: Scenario, plan: PlannedPower, *, limit_mode: LimitMode, gr
 
 
 def verify(scenario: Scenario, schedule: Schedule, *, limit_mode: LimitMode, group_limits: bool = True) -> Certificate:
-    """Check a schedule, and that it states its energies, cost and peak correctly.
+    """Check a schedule, and that it states its energies, cost, peak and groups correctly.
 
     Raises:
         VerificationError: Something does not hold; the message names what, by how much and when.
@@ -168,17 +171,70 @@ def verify(scenario: Scenario, schedule: Schedule, *, limit_mode: LimitMode, gro
         power_kw=schedule.power_kw,
     )
     found = certify(scenario, plan, limit_mode=limit_mode, group_limits=group_limits).require()
-    stated = (
+    totals = (
         ("delivered energy", schedule.delivered_energy_kwh, float(found.delivered_energy_kwh.sum())),
         ("unmet energy", schedule.unmet_energy_kwh, float(found.unmet_energy_kwh.sum())),
         ("unreachable energy", schedule.unreachable_energy_kwh, float(found.unreachable_energy_kwh.sum())),
         ("energy cost", schedule.energy_cost, found.energy_cost),
         ("peak import", schedule.peak_import_kw, found.peak_import_kw),
     )
-    violations = tuple(misstatements(stated))
+    groups = tuple((group.group_id, group.power_kw) for group in schedule.groups)
+    violations = (
+        *misstatements(totals),
+        *_misstated_sessions(schedule, found),
+        *misstated_groups(scenario, plan, groups, limit_mode=limit_mode),
+    )
     if violations:
         raise VerificationError(violations)
     return found
+
+
+def _misstated_sessions(schedule: Schedule, found: Certificate) -> list[str]:
+    stated = np.array(
+        [
+            (result.delivered_energy_kwh, result.unmet_energy_kwh, result.unreachable_energy_kwh)
+            for result in schedule.sessions
+        ]
+    ).reshape(-1, 3)
+    texts: list[str] = []
+    for name, claim, recomputed in zip(
+        ("delivered", "unmet", "unreachable"),
+        stated.T,
+        (found.delivered_energy_kwh, found.unmet_energy_kwh, found.unreachable_energy_kwh),
+        strict=True,
+    ):
+        if claim.size:
+            worst = int(np.argmax(np.abs(claim - recomputed)))
+            label = f"{name} energy of session {schedule.sessions[worst].session.session_id!r}"
+            texts += misstatements([(label, float(claim[worst]), float(recomputed[worst]))])
+    return texts
+
+
+def misstated_groups(
+    scenario: Scenario, plan: PlannedPower, stated: Iterable[tuple[str, FloatArray]], *, limit_mode: LimitMode
+) -> list[str]:
+    """A sentence for each group whose stated power is not that of the rows below it, and for each group left out.
+
+    Args:
+        scenario: Has the tree.
+        plan: The rows.
+        stated: Group and its power, (T,), kW.
+        limit_mode: How power is counted.
+    """
+    paths = [scenario.site.path(scenario.site.charger(session.charger_id).group_id) for session in plan.sessions]
+    texts: list[str] = []
+    missing = {group.group_id for group in scenario.site.groups}
+    for group_id, power_kw in stated:
+        missing.discard(group_id)
+        load_kw = plan.load_kw(np.array([group_id in path for path in paths], dtype=np.float64), limit_mode)
+        if power_kw.shape != load_kw.shape:
+            texts.append(f"the plan states {power_kw.size} powers of group {group_id!r} for {load_kw.size} steps")
+            continue
+        worst = int(np.argmax(np.abs(power_kw - load_kw)))
+        since = plan.grid.instant(float(plan.grid.edges_s[worst])).isoformat()
+        label = f"power of group {group_id!r} from {since}"
+        texts += misstatements([(label, float(power_kw[worst]), float(load_kw[worst]))])
+    return texts + [f"group {group_id!r} is not part of the plan" for group_id in sorted(missing)]
 
 
 def misstatements(stated: Iterable[tuple[str, float, float]], *, tolerance: float = 1e-4) -> list[str]:
@@ -195,18 +251,56 @@ def misstatements(stated: Iterable[tuple[str, float, float]], *, tolerance: floa
     ]
 
 
+def _membership(scenario: Scenario, plan: PlannedPower) -> list[str]:
+    """Sessions that are not those asked for, listed twice, or left out although they lie in the window."""
+    asked = {session.session_id: session for session in scenario.sessions}
+    start_s, end_s = plan.grid.edges_s[[0, -1]]
+    listed: set[str] = set()
+    texts: list[str] = []
+    for session in plan.sessions:
+        if asked.get(session.session_id) != session:
+            texts.append(f"session {session.session_id!r} is not the one that was asked for")
+        if session.session_id in listed:
+            texts.append(f"session {session.session_id!r} is listed twice")
+        listed.add(session.session_id)
+    texts += [
+        f"session {session.session_id!r} lies inside the window and is not part of the plan"
+        for session in scenario.sessions
+        if session.session_id not in listed
+        and session.arrival_s >= start_s - SECOND_TOLERANCE
+        and session.departure_s <= end_s + SECOND_TOLERANCE
+    ]
+    return texts[:1]
+
+
+def _divided_steps(scenario: Scenario, grid: TimeGrid) -> list[str]:
+    """A step within which a limit or a price changes, so that neither would be counted rightly."""
+    edges_s = scenario.forecasts.edges_s()
+    if scenario.tariff is not None:
+        edges_s = np.concatenate((edges_s, scenario.tariff.edges_s()))
+    inside_s = edges_s[(edges_s > grid.edges_s[0]) & (edges_s < grid.edges_s[-1])]
+    after = np.searchsorted(grid.edges_s, inside_s)
+    distance_s = np.minimum(grid.edges_s[after] - inside_s, inside_s - grid.edges_s[after - 1])
+    return [
+        f"a limit or price changes at {grid.instant(float(inside_s[index])).isoformat()}, within a step of the plan"
+        for index in np.flatnonzero(distance_s > SECOND_TOLERANCE)[:1].tolist()
+    ]
+
+
 def _presence(plan: PlannedPower) -> list[str]:
     """Rows outside their session's stay, outside a step, empty, or two of one session in one step."""
     arrival_s, departure_s = plan.arrival_s[plan.session_index], plan.departure_s[plan.session_index]
     step = plan.step
-    inside = (step >= 0) & (step < plan.grid.steps)
-    step_end_s = plan.grid.edges_s[np.clip(step, 0, plan.grid.steps - 1) + 1]
+    step_start_s, step_end_s = plan.grid.edges_s[step], plan.grid.edges_s[step + 1]
     checks = (
         (
             "lies outside the stay",
             (plan.start_s < arrival_s - SECOND_TOLERANCE) | (plan.end_s > departure_s + SECOND_TOLERANCE),
         ),
-        ("lies outside a step", ~inside | (plan.end_s > step_end_s + SECOND_TOLERANCE)),
+        (
+            "lies outside a step",
+            (plan.start_s < step_start_s - SECOND_TOLERANCE) | (plan.end_s > step_end_s + SECOND_TOLERANCE),
+        ),
         ("has no length", plan.end_s <= plan.start_s),
         ("repeats a step", _repeated(plan.session_index * (plan.grid.steps + 1) + step)),
     )

@@ -11,7 +11,7 @@ from itertools import pairwise
 import numpy as np
 
 from models.domain.time_grid import FloatArray, TimeGrid, require_aware
-from models.errors import InputError
+from models.errors import InputError, PriceGapError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +95,7 @@ class EnergyTariff:
             (T,), currency per kWh.
 
         Raises:
-            InputError: An instant of the grid has no price; the message names the first such gap.
+            PriceGapError: An instant of the grid has no price; the message names the first such gap.
         """
         begin = grid.edges_s[:-1]
         block = np.searchsorted(self.start_s, begin, side="right") - 1
@@ -104,9 +104,10 @@ class EnergyTariff:
             first = int(np.argmin(covered))
             later = np.flatnonzero(covered[first:])
             gap_end_s = grid.edges_s[first + int(later[0])] if later.size else grid.edges_s[-1]
-            raise InputError(
-                f"no price from {grid.instant(float(grid.edges_s[first])).isoformat()} to "
-                f"{grid.instant(float(gap_end_s)).isoformat()}; prices must cover the whole window from "
-                f"{grid.start.isoformat()} to {grid.end.isoformat()}"
+            gap_start = grid.instant(float(grid.edges_s[first])).isoformat()
+            raise PriceGapError(
+                gap_start,
+                f"no price from {gap_start} to {grid.instant(float(gap_end_s)).isoformat()}; prices must cover the "
+                f"whole window from {grid.start.isoformat()} to {grid.end.isoformat()}",
             )
         return self.import_price_per_kwh[block]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import difflib
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from itertools import pairwise
@@ -19,7 +20,7 @@ from models.domain.group import Site
 from models.domain.scenario import Scenario
 from models.domain.session import ChargingSession
 from models.domain.tariff import EnergyTariff
-from models.errors import FileInputError, InputError
+from models.errors import FileInputError, InputError, PriceGapError
 from models.oscp.v20 import UpdateGroupCapacityForecast, to_capacity_forecast
 from models.units import seconds_to_hours
 from optimizer.scenario_io.files import first_problem, locate, new_folder, read_json, require_file, require_folder
@@ -55,11 +56,25 @@ class LoadedScenario:
         scenario: The input of an optimization.
         notes: What was taken as it is although it looks wrong, one sentence each.
         messages: The messages of forecasts.json, in order of arrival.
+        price_file: Name of the file with the prices; empty without one.
     """
 
     scenario: Scenario
     notes: tuple[str, ...] = ()
     messages: tuple[UpdateGroupCapacityForecast, ...] = ()
+    price_file: str = ""
+
+    @contextmanager
+    def naming_files(self) -> Iterator[None]:
+        """Say in which file the cause of an error lies that only shows when the scenario is planned.
+
+        Raises:
+            FileInputError: The prices leave a gap in the window.
+        """
+        try:
+            yield
+        except PriceGapError as error:
+            raise FileInputError(self.price_file, str(error), field="start", value=error.start) from error
 
 
 def load_scenario(folder: Path) -> LoadedScenario:
@@ -101,7 +116,12 @@ def load_scenario(folder: Path) -> LoadedScenario:
     scenario = Scenario(
         site=site, sessions=sessions, tariff=tariff, forecasts=CapacityForecasts.from_messages(forecasts)
     )
-    return LoadedScenario(scenario=scenario, notes=notes, messages=messages)
+    return LoadedScenario(
+        scenario=scenario,
+        notes=notes,
+        messages=messages,
+        price_file="" if prices_table is None else prices_table.name,
+    )
 
 
 def write_scenario(

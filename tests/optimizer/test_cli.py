@@ -132,7 +132,7 @@ class TestSolve:
             (("--solver", "nosuchsolver"), ("nosuchsolver",)),
             (("--time-limit", "-1"), ("time limit", "-1")),
             (("--strategy", "magic"), ("magic",)),
-            (("--start", "2018-07-24T08:00:00Z"), ("no price",)),
+            (("--start", "2018-07-24T08:00:00Z"), ("prices.csv", "no price from 2018-07-24")),
         ],
     )
     def test_bad_options(self, tmp_path: Path, arguments: tuple[str, ...], names: tuple[str, ...]) -> None:
