@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from itertools import pairwise
 
 import numpy as np
 import pyomo.environ as pyo
+from pyomo.core.base.var import VarData
 from pyomo.core.expr import LinearExpression, MonomialTermExpression, ProductExpression, SumExpression
 
 from models.domain.time_grid import FloatArray, IntArray
@@ -33,25 +36,48 @@ def formulate(problem: CapacityProblem, stages: tuple[Stage, ...]) -> pyo.Concre
     """
     model = pyo.ConcreteModel()
     with paused_garbage_collection():
-        model.energy_kwh = bounded_variable(problem.max_energy_kwh)
-        model.unmet_kwh = bounded_variable(problem.reachable_energy_kwh)
-        model.energy_balance = energy_balance(model, problem)
+        variables = _declare_variables(model, problem, stages)
+        model.energy_balance = energy_balance(variables, problem)
         if problem.limit_rows.capacity_kwh.size:
-            model.capacity_limit = capacity_limit(model, problem)
+            model.capacity_limit = capacity_limit(variables, problem)
         if Stage.PEAK_POWER in stages:
-            model.peak_kw = unbounded_variable(1)
-            model.peak_limit = peak_limit(model, problem)
+            model.peak_limit = peak_limit(variables, problem)
         if Stage.PREVIOUS_PLAN in stages:
-            model.raised_kwh = bounded_variable(problem.max_energy_kwh)
-            model.lowered_kwh = unbounded_variable(problem.columns)
-            model.energy_moved = energy_moved(model, problem)
+            model.energy_moved = energy_moved(variables, problem)
         for stage in stages:
             objective = pyo.Objective(sense=pyo.minimize)
             model.add_component(stage.value, objective)
-            objective.set_value(OBJECTIVES[stage](model, problem))
+            objective.set_value(OBJECTIVES[stage](variables, problem))
             if stage is not stages[0]:
                 objective.deactivate()
     return model
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variables:
+    """The members of the model's variables as lists: iterating over a Pyomo component looks each of them up anew."""
+
+    energy_kwh: list[VarData]
+    unmet_kwh: list[VarData]
+    peak_kw: list[VarData]
+    raised_kwh: list[VarData]
+    lowered_kwh: list[VarData]
+
+
+def _declare_variables(model: pyo.ConcreteModel, problem: CapacityProblem, stages: tuple[Stage, ...]) -> Variables:
+    model.energy_kwh = bounded_variable(problem.max_energy_kwh)
+    model.unmet_kwh = bounded_variable(problem.reachable_energy_kwh)
+    if Stage.PEAK_POWER in stages:
+        model.peak_kw = unbounded_variable(1)
+    if Stage.PREVIOUS_PLAN in stages:
+        model.raised_kwh = bounded_variable(problem.max_energy_kwh)
+        model.lowered_kwh = unbounded_variable(problem.columns)
+
+    def members(name: str) -> list[VarData]:
+        component = model.component(name)
+        return [] if component is None else list(component.values())
+
+    return Variables(**{field.name: members(field.name) for field in fields(Variables)})
 
 
 def dismantle(model: pyo.ConcreteModel) -> None:
@@ -89,7 +115,7 @@ def unbounded_variable(size: int) -> pyo.Var:
     return pyo.Var(pyo.SetOf(range(size)), domain=pyo.NonNegativeReals)
 
 
-def energy_balance(model: pyo.ConcreteModel, problem: CapacityProblem) -> pyo.Constraint:
+def energy_balance(variables: Variables, problem: CapacityProblem) -> pyo.Constraint:
     """Serve each session's need, or name what is left.
 
         sum_t energy_kwh[s, t] + unmet_kwh[s]  =  reachable_energy_kwh[s]          for every session s
@@ -97,8 +123,7 @@ def energy_balance(model: pyo.ConcreteModel, problem: CapacityProblem) -> pyo.Co
     Returns:
         Constraint indexed by s, kWh.
     """
-    energy = list(model.energy_kwh.values())
-    unmet = list(model.unmet_kwh.values())
+    energy, unmet = variables.energy_kwh, variables.unmet_kwh
     first = problem.first_column.tolist()
     need = problem.reachable_energy_kwh.tolist()
 
@@ -108,7 +133,7 @@ def energy_balance(model: pyo.ConcreteModel, problem: CapacityProblem) -> pyo.Co
     return pyo.Constraint(range(len(need)), rule=row)
 
 
-def capacity_limit(model: pyo.ConcreteModel, problem: CapacityProblem) -> pyo.Constraint:
+def capacity_limit(variables: Variables, problem: CapacityProblem) -> pyo.Constraint:
     """Hold every limit on every level of the tree.
 
         sum_(s below g) weight[s, t] * energy_kwh[s, t]  <=  limit_kw[g, t] * step_hours[t]
@@ -122,7 +147,7 @@ def capacity_limit(model: pyo.ConcreteModel, problem: CapacityProblem) -> pyo.Co
     rows = problem.limit_rows
     start = rows.start.tolist()
     capacity = rows.capacity_kwh.tolist()
-    terms = gathered(list(model.energy_kwh.values()), rows.column)
+    terms = gathered(variables.energy_kwh, rows.column)
     if not (rows.coefficient == 1.0).all():
         terms = monomials(rows.coefficient, terms)
 
@@ -132,7 +157,7 @@ def capacity_limit(model: pyo.ConcreteModel, problem: CapacityProblem) -> pyo.Co
     return pyo.Constraint(range(len(capacity)), rule=row)
 
 
-def peak_limit(model: pyo.ConcreteModel, problem: CapacityProblem) -> pyo.Constraint:
+def peak_limit(variables: Variables, problem: CapacityProblem) -> pyo.Constraint:
     """Hold the whole site under its own peak.
 
         sum_s weight[s, t] * energy_kwh[s, t]  -  step_hours[t] * peak_kw  <=  0      for every step t with a session
@@ -143,18 +168,18 @@ def peak_limit(model: pyo.ConcreteModel, problem: CapacityProblem) -> pyo.Constr
     by_step = np.argsort(problem.column_step, kind="stable")
     steps, first = np.unique(problem.column_step[by_step], return_index=True)
     start = [*first.tolist(), problem.columns]
-    energy = gathered(list(model.energy_kwh.values()), by_step)
+    energy = gathered(variables.energy_kwh, by_step)
     terms = monomials(problem.limit_weight[by_step], energy)
     hours = problem.step_hours[steps].tolist()
 
     def row(_: pyo.Block, r: int) -> object:
-        peak = MonomialTermExpression((-hours[r], model.peak_kw[0]))
+        peak = MonomialTermExpression((-hours[r], variables.peak_kw[0]))
         return None, LinearExpression([*terms[start[r] : start[r + 1]], peak]), 0.0
 
     return pyo.Constraint(range(len(hours)), rule=row)
 
 
-def energy_moved(model: pyo.ConcreteModel, problem: CapacityProblem) -> pyo.Constraint:
+def energy_moved(variables: Variables, problem: CapacityProblem) -> pyo.Constraint:
     """Say by how much each column is above or below the plan in force.
 
         energy_kwh[k] - raised_kwh[k] + lowered_kwh[k]  =  previous_energy_kwh[k]     for every column k
@@ -167,64 +192,66 @@ def energy_moved(model: pyo.ConcreteModel, problem: CapacityProblem) -> pyo.Cons
     previous = problem.previous_energy_kwh.tolist()
 
     def row(_: pyo.Block, k: int) -> object:
-        change = MonomialTermExpression((-1.0, model.raised_kwh[k]))
-        return LinearExpression([model.energy_kwh[k], change, model.lowered_kwh[k]]), previous[k]
+        change = MonomialTermExpression((-1.0, variables.raised_kwh[k]))
+        return LinearExpression([variables.energy_kwh[k], change, variables.lowered_kwh[k]]), previous[k]
 
     return pyo.Constraint(range(len(previous)), rule=row)
 
 
-def gathered(items: list[object], order: IntArray) -> list[object]:
+def gathered(items: list[VarData], order: IntArray) -> list[VarData]:
     """The items at these positions; an object array would look into each of them."""
     return list(map(items.__getitem__, order.tolist()))
 
 
-def monomials(coefficients: FloatArray, variables: Iterable[object]) -> list[object]:
+def monomials(coefficients: FloatArray, variables: Iterable[VarData]) -> list[MonomialTermExpression]:
     """Terms ``coefficient * variable`` without Pyomo's operator dispatch, which costs ten times as much."""
     return list(map(MonomialTermExpression, zip(coefficients.tolist(), variables, strict=True)))
 
 
-def weighted_sum(coefficients: FloatArray, variables: list[object]) -> SumExpression:
+def weighted_sum(coefficients: FloatArray, variables: list[VarData]) -> SumExpression:
     """The sum of ``coefficient * (sum of the variables that have it)``.
 
     Prices and delays are shared by all sessions of a step: a product for each of them is built and read ten times
     faster than a monomial for each variable.
     """
-    values, inverse, counts = np.unique(coefficients, return_inverse=True, return_counts=True)
-    grouped = gathered(variables, np.argsort(inverse, kind="stable"))
-    ends = np.cumsum(counts).tolist()
+    order = np.argsort(coefficients, kind="stable")
+    in_order = coefficients[order]
+    edges = [0, *(np.flatnonzero(np.diff(in_order)) + 1).tolist(), order.size]
+    grouped = gathered(variables, order)
     return SumExpression(
         [
-            ProductExpression((value, LinearExpression(grouped[end - count : end])))
-            for value, count, end in zip(values.tolist(), counts.tolist(), ends, strict=True)
+            ProductExpression((float(in_order[begin]), LinearExpression(grouped[begin:end])))
+            for begin, end in pairwise(edges)
+            if end > begin
         ]
     )
 
 
-def _unmet_energy(model: pyo.ConcreteModel, problem: CapacityProblem) -> SumExpression:
+def _unmet_energy(variables: Variables, problem: CapacityProblem) -> SumExpression:
     """sum_s priority[s] * unmet_kwh[s], kWh."""
-    return weighted_sum(problem.priority, list(model.unmet_kwh.values()))
+    return weighted_sum(problem.priority, variables.unmet_kwh)
 
 
-def _peak_power(model: pyo.ConcreteModel, _: CapacityProblem) -> SumExpression:
+def _peak_power(variables: Variables, _: CapacityProblem) -> SumExpression:
     """peak_kw, kW."""
-    return LinearExpression([model.peak_kw[0]])
+    return LinearExpression([variables.peak_kw[0]])
 
 
-def _energy_cost(model: pyo.ConcreteModel, problem: CapacityProblem) -> SumExpression:
+def _energy_cost(variables: Variables, problem: CapacityProblem) -> SumExpression:
     """sum_(s, t) price_per_kwh[t] * energy_kwh[s, t], currency."""
     if problem.price_per_kwh is None:
         raise ValueError("a problem without prices has no cost")
-    return weighted_sum(problem.price_per_kwh[problem.column_step], list(model.energy_kwh.values()))
+    return weighted_sum(problem.price_per_kwh[problem.column_step], variables.energy_kwh)
 
 
-def _previous_plan(model: pyo.ConcreteModel, _: CapacityProblem) -> SumExpression:
+def _previous_plan(variables: Variables, _: CapacityProblem) -> SumExpression:
     """sum_k raised_kwh[k] + lowered_kwh[k], kWh."""
-    return LinearExpression([*model.raised_kwh.values(), *model.lowered_kwh.values()])
+    return LinearExpression([*variables.raised_kwh, *variables.lowered_kwh])
 
 
-def _earliest_delivery(model: pyo.ConcreteModel, problem: CapacityProblem) -> SumExpression:
+def _earliest_delivery(variables: Variables, problem: CapacityProblem) -> SumExpression:
     """sum_(s, t) delay_hours[s, t] * energy_kwh[s, t], kWh h."""
-    return weighted_sum(delay_hours(problem), list(model.energy_kwh.values()))
+    return weighted_sum(delay_hours(problem), variables.energy_kwh)
 
 
 def delay_hours(problem: CapacityProblem) -> FloatArray:
@@ -233,7 +260,7 @@ def delay_hours(problem: CapacityProblem) -> FloatArray:
     return np.asarray((middle_s - problem.grid.edges_s[0]) / SECONDS_PER_HOUR, dtype=np.float64)
 
 
-OBJECTIVES: dict[Stage, Callable[[pyo.ConcreteModel, CapacityProblem], SumExpression]] = {
+OBJECTIVES: dict[Stage, Callable[[Variables, CapacityProblem], SumExpression]] = {
     Stage.UNMET_ENERGY: _unmet_energy,
     Stage.PEAK_POWER: _peak_power,
     Stage.ENERGY_COST: _energy_cost,

@@ -165,6 +165,8 @@ class _Run:
         self.row_lower = program.row_lower
         self.row_upper = program.row_upper
         self.value: FloatArray | None = None
+        self.optimum: tuple[FloatArray, FloatArray] | None = None
+        """Row and column duals of the stage solved last, as long as the bounds are not narrowed to its optima."""
 
     def in_order(self, done: list[StageOutcome], stages: tuple[StageCost, ...]) -> Solution:
         """Solve further stages in order, then report what all of them are worth at the final solution."""
@@ -203,7 +205,7 @@ class _Run:
                 return None
             first_dual = certified
         self.value = value
-        self.narrow(row_dual, column_dual)
+        self.optimum = (row_dual, column_dual)
         return [
             StageOutcome(name=first.name, value=np.nan, status=status, row_dual=first_dual),
             StageOutcome(
@@ -228,12 +230,13 @@ class _Run:
         return row_dual * scale if gain <= CERTIFIED * max(1.0, dot(cost, best)) else None
 
     def minimise(self, cost: FloatArray) -> tuple[SolveStatus, FloatArray | None]:
-        """Minimise one cost over what the earlier stages left, then narrow to its optima."""
+        """Minimise one cost over the optima of the stages before."""
+        self.narrow()
         scale = _scale(cost)
         highs, status = self.run(cost / scale)
         if status is SolveStatus.OPTIMAL:
             self.value, row_dual, column_dual = _read(highs)
-            self.narrow(row_dual, column_dual)
+            self.optimum = (row_dual, column_dual)
             return status, row_dual * scale
         if self.value is None and highs.getInfo().primal_solution_status == FEASIBLE_POINT:
             self.value, _, _ = _read(highs)
@@ -297,10 +300,12 @@ class _Run:
             left_s = max(self.deadline - time.perf_counter(), 0.0)
             highs.setOptionValue("time_limit", highs.getRunTime() + left_s)
 
-    def narrow(self, row_dual: FloatArray, column_dual: FloatArray) -> None:
-        """Keep only the optima of the stage just solved."""
-        if self.value is None:
+    def narrow(self) -> None:
+        """Keep only the optima of the stage solved last."""
+        if self.value is None or self.optimum is None:
             return
+        row_dual, column_dual = self.optimum
+        self.optimum = None
         fixed = np.abs(column_dual) > ZERO_DUAL
         at = np.clip(self.value, self.column_lower, self.column_upper)
         self.column_lower = np.where(fixed, at, self.column_lower)
