@@ -23,7 +23,9 @@ from benchmarks.synthetic import scenario
 from models.domain import Scenario
 from optimizer import COST_OBJECTIVE, OptimizeOptions, optimize
 
-RESULTS = Path(__file__).parent / "results.json"
+RESULTS = Path("build/benchmark.json")
+README = Path(__file__).parent / "README.md"
+BEGIN_FIGURES, END_FIGURES = "<!-- figures -->", "<!-- end of figures -->"
 SEED = 1
 SIZES = (50, 500, 5000)
 KINDS: dict[str, dict[str, str | float | int]] = {
@@ -112,25 +114,67 @@ def measurements(sizes: tuple[int, ...]) -> Iterator[Measurement]:
         yield measure(kind, sessions, repeats=max(3, min(15, 7_500 // sessions)))
 
 
-def print_tables(results: list[Measurement]) -> None:
-    """Print the ratios, and where the time goes."""
-    ratios = Table(title="From scenario to verified schedule, one group of 96 steps", title_justify="left", box=None)
-    for title in ("day", "sessions", "ms", "over floor", "unscaled", "default", "all stages / one"):
-        ratios.add_column(title, justify="left" if title == "day" else "right", no_wrap=True)
-    for m in results:
-        figures = (m.over_floor, m.over_unscaled, m.over_default, m.all_stages)
-        ratios.add_row(
-            m.kind, str(m.sessions), f"{m.one_stage_ms:.1f}", *("-" if math.isnan(f) else f"{f:.2f}" for f in figures)
-        )
-    phases = Table(title="Time of each phase with all stages, ms", title_justify="left", box=None)
-    names = list(results[0].phases_ms)
-    for title in ("day", "sessions", *names):
-        phases.add_column(title, justify="left" if title == "day" else "right", no_wrap=True)
-    for m in results:
-        phases.add_row(m.kind, str(m.sessions), *(f"{m.phases_ms.get(name, 0.0):.1f}" for name in names))
-    console = Console(width=120)
-    console.print(ratios)
-    console.print(phases)
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """A table: a title, column names, and rows of text whose first cell is the kind of day."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def markdown(self) -> str:
+        """The table in Markdown."""
+        rule = ["---", *("---:" for _ in self.columns[1:])]
+        lines = [f"| {' | '.join(cells)} |" for cells in (self.columns, rule, *self.rows)]
+        return "\n".join((f"{self.title}:", "", *lines))
+
+    def print(self, console: Console) -> None:
+        """The table on a terminal."""
+        table = Table(*self.columns, title=self.title, title_justify="left", box=None)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        for row in self.rows:
+            table.add_row(*row)
+        console.print(table)
+
+
+def tabulate(results: list[Measurement]) -> tuple[Figures, Figures]:
+    """The ratios, and where the time goes."""
+    phases = tuple(results[0].phases_ms)
+    return (
+        Figures(
+            "From scenario to verified schedule, one group of 96 steps",
+            ("day", "sessions", "ms", "over floor", "over unscaled floor", "over HiGHS default", "all stages / one"),
+            tuple(
+                (
+                    m.kind,
+                    str(m.sessions),
+                    f"{m.one_stage_ms:.1f}",
+                    *(
+                        "-" if math.isnan(figure) else f"{figure:.2f}"
+                        for figure in (m.over_floor, m.over_unscaled, m.over_default, m.all_stages)
+                    ),
+                )
+                for m in results
+            ),
+        ),
+        Figures(
+            "Time of each phase with all stages, ms",
+            ("day", "sessions", *phases),
+            tuple(
+                (m.kind, str(m.sessions), *(f"{m.phases_ms.get(name, 0.0):.1f}" for name in phases)) for m in results
+            ),
+        ),
+    )
+
+
+def write_readme(tables: tuple[Figures, ...]) -> None:
+    """Replace the figures in the README beside this file."""
+    text = README.read_text(encoding="utf-8")
+    before, rest = text.split(BEGIN_FIGURES)
+    _, after = rest.split(END_FIGURES)
+    figures = "\n\n".join(table.markdown() for table in tables)
+    README.write_text(f"{before}{BEGIN_FIGURES}\n{figures}\n{END_FIGURES}{after}", encoding="utf-8")
 
 
 def _json(measured: Measurement) -> dict[str, object]:
@@ -145,16 +189,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of sessions")
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file for the figures")
+    parser.add_argument("--publish", action="store_true", help="put the figures into benchmarks/README.md")
     parsed = parser.parse_args(arguments)
     results = list(measurements(tuple(parsed.sizes)))
-    print_tables(results)
+    tables = tabulate(results)
+    console = Console(width=140)
+    for table in tables:
+        table.print(console)
     environment = {
         "python": platform.python_version(),
         "machine": platform.machine(),
         **{name: version(name) for name in ("highspy", "pyomo", "numpy")},
     }
     document = {"environment": environment, "measurements": [_json(result) for result in results]}
+    parsed.out.parent.mkdir(parents=True, exist_ok=True)
     parsed.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if parsed.publish:
+        write_readme(tables)
     return 0
 
 
