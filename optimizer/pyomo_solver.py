@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyomo.environ as pyo
@@ -63,30 +64,34 @@ def solve_with(model: pyo.ConcreteModel, program: LinearProgram, options: Solver
     model.dual = pyo.Suffix(direction=pyo.Suffix.IMPORT)
     outcomes: list[StageOutcome] = []
     reached: dict[str, float] = {}
+    tolerances = list(STAGE_TOLERANCES)
     value: FloatArray | None = None
     for stage in program.stages:
         stopped = next((o.status for o in outcomes if o.status is not SolveStatus.OPTIMAL), None)
         if stopped is not None:
             outcomes.append(StageOutcome(name=stage.name, value=np.nan, status=stopped))
             continue
-        for tolerance in STAGE_TOLERANCES if reached else STAGE_TOLERANCES[:1]:
-            _hold(model, reached, tolerance)
-            status = _solve_stage(model, solver, stage.name, options, deadline)
-            if status in (SolveStatus.OPTIMAL, SolveStatus.TIME_LIMIT):
-                break
+        _activate(model, stage.name)
+        _hold(model, reached, tolerances[0])
+        status = _solve_active(model, solver, stage.name, options, deadline)
+        while reached and len(tolerances) > 1 and status not in (SolveStatus.OPTIMAL, SolveStatus.TIME_LIMIT):
+            # For good: a stage that was given more room has used it.
+            del tolerances[0]
+            _hold(model, reached, tolerances[0])
+            status = _solve_active(model, solver, stage.name, options, deadline)
         if status is SolveStatus.OPTIMAL:
             value = _column_values(model)
             reached[stage.name] = stage.value(value)
-            outcomes.append(
-                StageOutcome(
-                    name=stage.name, value=reached[stage.name], status=status, row_dual=_row_duals(model, program)
-                )
-            )
+            duals = _row_duals(model, program, [outcome.row_dual for outcome in outcomes])
+            outcomes.append(StageOutcome(name=stage.name, value=np.nan, status=status, row_dual=duals))
         else:
             outcomes.append(StageOutcome(name=stage.name, value=np.nan, status=status))
     if value is None:
         raise SolverError(f"solver {options.name!r} ended the first stage without a solution: {outcomes[0].status}")
-    return Solution(column_value=value, stages=tuple(outcomes))
+    final = tuple(
+        replace(outcome, value=stage.value(value)) for outcome, stage in zip(outcomes, program.stages, strict=True)
+    )
+    return Solution(column_value=value, stages=final)
 
 
 def _hold(model: pyo.ConcreteModel, reached: Mapping[str, float], tolerance: float) -> None:
@@ -104,12 +109,16 @@ def _is_available(solver: object) -> bool:
         return False
 
 
-def _solve_stage(
-    model: pyo.ConcreteModel, solver: object, name: str, options: SolverOptions, deadline: float | None
-) -> SolveStatus:
+def _activate(model: pyo.ConcreteModel, name: str) -> None:
+    """Make one stage the objective."""
     for objective in model.component_objects(pyo.Objective):
         objective.deactivate()
     model.component(name).activate()
+
+
+def _solve_active(
+    model: pyo.ConcreteModel, solver: object, name: str, options: SolverOptions, deadline: float | None
+) -> SolveStatus:
     settings = dict(options.extra)
     if deadline is not None:
         option = TIME_LIMIT_OPTION.get(options.name)
@@ -136,6 +145,22 @@ def _column_values(model: pyo.ConcreteModel) -> FloatArray:
     )
 
 
-def _row_duals(model: pyo.ConcreteModel, program: LinearProgram) -> FloatArray | None:
-    duals = [model.dual.get(row) for family in program.rows for row in model.component(family).values()]
-    return None if None in duals else np.array(duals, dtype=np.float64)
+def _row_duals(
+    model: pyo.ConcreteModel, program: LinearProgram, earlier: Sequence[FloatArray | None]
+) -> FloatArray | None:
+    """Change of the active stage's value per unit of each row's bound; None where the solver gives no duals.
+
+        own dual + sum over earlier stages of (dual of what that stage may reach) * (its own change per unit)
+
+    since what an earlier stage reaches moves with the bound too.
+    """
+    found = [model.dual.get(row) for family in program.rows for row in model.component(family).values()]
+    passed_on = [model.dual.get(row) for row in model.reached.values()]
+    if None in found or None in passed_on:
+        return None
+    duals = np.array(found, dtype=np.float64)
+    for rate, change in zip(passed_on, earlier, strict=True):
+        if change is None:
+            return None
+        duals += rate * change
+    return duals

@@ -539,7 +539,7 @@ class TestForecasts:
             ("capacity", math.nan, "finite"),
             ("unit", "MW", "'A', 'W', 'KW', 'WH' or 'KWH'"),
             ("phase", "FOUR", "'UNKNOWN', 'ONE'"),
-            ("start_time", "2026-03-02T08:00:00", "no offset"),
+            ("start_time", "2026-03-02T08:00:00", "no time zone"),
         ],
     )
     def test_bad_block(self, folder: Path, field: str, value: object, why: str) -> None:

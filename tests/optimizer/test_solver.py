@@ -1,0 +1,516 @@
+"""HiGHS on programs by hand and on random problems: options, statuses, exact stages, prices of limits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+import highspy
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.synthetic import scenario as synthetic_scenario
+from models.domain.scenario import Scenario
+from models.domain.time_grid import FloatArray
+from models.errors import InputError, SolverConfigError, SolverError
+from optimizer import solver
+from optimizer.compile import compile_model
+from optimizer.engine import optimize
+from optimizer.formulation import formulate
+from optimizer.linear_program import LinearProgram, StageCost
+from optimizer.objective import applicable_stages, merge_weight
+from optimizer.options import COST_OBJECTIVE, LimitMode, OptimizeOptions, SolverOptions, Stage
+from optimizer.problem import prepare
+from optimizer.solver import Solution, SolveStatus, check_options, solve
+from tests.builders import (
+    HOUR,
+    MORNING,
+    make_charger,
+    make_forecast,
+    make_scenario,
+    make_session,
+    make_site,
+    make_tariff,
+)
+from tests.properties.strategies import Case, cases
+
+PLAIN = SolverOptions()
+TOLERANCE = 1e-6
+HOURLY = OptimizeOptions(raster=HOUR)
+UNSERVED_VALUE = 10.0
+"""Currency per kWh in shadow prices, the default."""
+
+
+def make_program(
+    *costs: Sequence[float],
+    rows: Sequence[tuple[float, Sequence[float], float]] = (),
+    upper: float = np.inf,
+    lower: float = 0.0,
+) -> LinearProgram:
+    """Columns from 0 up, one cost for each stage, rows as (lower, coefficients, upper)."""
+    columns = len(costs[0])
+    body = np.array([coefficients for _, coefficients, _ in rows], dtype=np.float64).reshape(len(rows), columns)
+    return LinearProgram(
+        column_lower=np.full(columns, lower),
+        column_upper=np.full(columns, upper),
+        row_lower=np.array([low for low, _, _ in rows], dtype=np.float64),
+        row_upper=np.array([high for _, _, high in rows], dtype=np.float64),
+        row_start=np.arange(len(rows) + 1) * columns,
+        row_column=np.tile(np.arange(columns), len(rows)),
+        row_value=body.ravel(),
+        stages=tuple(
+            StageCost(name=f"stage {number}", cost=np.array(cost, dtype=np.float64))
+            for number, cost in enumerate(costs)
+        ),
+        columns={"x": slice(0, columns)},
+        rows={"row": slice(0, len(rows))},
+    )
+
+
+def program_of(
+    scenario: Scenario, options: OptimizeOptions, stages: tuple[Stage, ...] | None = None
+) -> tuple[LinearProgram, float | None]:
+    """The program of a scenario, and the weight that merges its first two stages."""
+    problem = prepare(scenario, options)
+    applicable = applicable_stages(problem, options.objective if stages is None else stages)
+    return compile_model(formulate(problem, applicable)), merge_weight(problem, applicable)
+
+
+def values(solution: Solution) -> list[float]:
+    """What each stage reached, first stage first."""
+    return [stage.value for stage in solution.stages]
+
+
+class TestOptions:
+    """An option that HiGHS would ignore stops the run."""
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("tim_limit", 5.0),
+            ("presolve", "maybe"),
+            ("time_limit", "soon"),
+            ("time_limit", -1.0),
+            ("threads", -1),
+            ("simplex_iteration_limit", 1.5),
+            ("primal_feasibility_tolerance", 0.0),
+            ("", 1),
+        ],
+        ids=[
+            "misspelt",
+            "no such choice",
+            "text for a number",
+            "below its bound",
+            "negative",
+            "no integer",
+            "zero",
+            "no name",
+        ],
+    )
+    def test_a_refused_option_is_an_error(self, name: str, value: str | float) -> None:
+        """A typing mistake in the settings must not change the solver in silence; the message names the option."""
+        with pytest.raises(SolverConfigError, match=f"{name!r}.*{value!r}"):
+            check_options({name: value})
+        with pytest.raises(SolverConfigError, match=f"{name!r}.*{value!r}"):
+            solve(make_program([1.0]), SolverOptions(extra={name: value}))
+
+    def test_a_refused_option_is_not_answered_with_a_fallback(self) -> None:
+        """A mistake in the settings is told; it is not the kind of failure that a heuristic stands in for."""
+        options = OptimizeOptions(solver=SolverOptions(extra={"tim_limit": 5.0}))
+
+        with pytest.raises(SolverConfigError, match="tim_limit"):
+            optimize(make_scenario(), options)
+
+    def test_options_that_hold_are_taken(self) -> None:
+        """Every kind of value is taken: text, numbers, truth values; and so are the options the solver uses itself."""
+        check_options({"presolve": "on", "time_limit": 5.0, "simplex_iteration_limit": 7, "output_flag": False})
+        for method in (solver.DUAL_SIMPLEX, solver.INTERIOR_POINT, solver.LAST_RESORT):
+            check_options(method)
+
+    def test_an_extra_option_reaches_the_solver(self) -> None:
+        """With no iteration allowed to any method, x >= 1 is not reached: the message names the status."""
+        extra: dict[str, str | int] = {"solver": "simplex", "simplex_iteration_limit": 0, "presolve": "off"}
+        needs_a_pivot = make_program([1.0, 1.0], rows=[(1.0, [1.0, 2.0], np.inf)])
+
+        with pytest.raises(SolverError, match="iteration limit"):
+            solve(needs_a_pivot, SolverOptions(extra=extra))
+
+    @pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+    def test_a_time_limit_is_finite_and_not_negative(self, seconds: float) -> None:
+        """A limit that is no time is refused before anything is solved."""
+        with pytest.raises(InputError, match="time limit"):
+            SolverOptions(time_limit_s=seconds)
+
+
+class TestStatus:
+    """How a solve ended is told, and only a plan comes out."""
+
+    def test_an_optimum_is_proved_in_every_stage(self) -> None:
+        """Min x + y with x + y >= 3, then min x: (0, 3); the row is worth 1, then nothing as x is at its bound."""
+        solution = solve(make_program([1.0, 1.0], [1.0, 0.0], rows=[(3.0, [1.0, 1.0], np.inf)]), PLAIN)
+
+        assert solution.is_optimal
+        assert [stage.status for stage in solution.stages] == [SolveStatus.OPTIMAL] * 2
+        assert values(solution) == pytest.approx([3.0, 0.0])
+        assert solution.column_value.tolist() == pytest.approx([0.0, 3.0])
+        assert [None if s.row_dual is None else s.row_dual.tolist() for s in solution.stages] == [[1.0], [0.0]]
+
+    def test_an_infeasible_program_is_an_error(self) -> None:
+        """No x lies between 0 and 1 and above 2: there is nothing to publish."""
+        with pytest.raises(SolverError, match=r"'stage 0'.*infeasible"):
+            solve(make_program([1.0], rows=[(2.0, [1.0], np.inf)], upper=1.0), PLAIN)
+
+    def test_an_unbounded_program_is_never_called_optimal(self) -> None:
+        """Min -x with x >= 0 has no least value: what is given out is a point at most, and its status says so."""
+        solution = solve(make_program([-1.0], rows=[(0.0, [1.0], np.inf)]), PLAIN)
+
+        assert not solution.is_optimal
+        assert solution.stages[0].status is SolveStatus.UNBOUNDED
+
+    def test_a_program_with_a_bound_that_is_no_number_is_an_error(self) -> None:
+        """NaN in a program does not come out as a plan."""
+        with pytest.raises(SolverError):
+            solve(make_program([1.0, 1.0], rows=[(np.nan, [1.0, 1.0], np.nan)]), PLAIN)
+
+    def test_a_program_without_stages_is_an_error(self) -> None:
+        """Without anything to minimise there is no optimum."""
+        program = replace(make_program([1.0]), stages=())
+
+        with pytest.raises(SolverError, match="without stages"):
+            solve(program, PLAIN)
+
+    def test_no_columns_are_an_empty_optimum(self) -> None:
+        """Nobody to plan for is no failure: zero columns, the stage at zero."""
+        solution = solve(make_program([]), PLAIN)
+
+        assert solution.is_optimal
+        assert solution.column_value.size == 0
+        assert values(solution) == [0.0]
+
+    def test_stages_without_cost_change_nothing(self) -> None:
+        """A stage whose costs are all zero has every feasible point as optimum: the next decides alone."""
+        solution = solve(make_program([0.0, 0.0], [1.0, 2.0], rows=[(3.0, [1.0, 1.0], np.inf)]), PLAIN)
+
+        assert solution.is_optimal
+        assert solution.column_value.tolist() == pytest.approx([3.0, 0.0])
+
+    @pytest.mark.parametrize("merged", [True, False])
+    def test_no_time_gives_an_incumbent_or_an_error(self, merged: bool) -> None:
+        """With a time limit of 0 s either nothing is known, which is an error that names the time limit, or what is
+        given out holds every row and bound and is not called optimal.
+        """
+        program, weight = program_of(synthetic_scenario(100, seed=1), OptimizeOptions())
+
+        solution = solved_in_time(program, 0.0, weight if merged else None)
+
+        assert solution is None or not solution.is_optimal
+
+    def test_time_runs_for_all_stages_together(self) -> None:
+        """A limit too short for all stages of a large day ends the run soon after it."""
+        program, weight = program_of(synthetic_scenario(400, seed=1, limit_share=0.35), OptimizeOptions())
+        started = time.perf_counter()
+
+        solved_in_time(program, 0.05, weight)
+
+        assert time.perf_counter() - started < 3.0
+
+    def test_what_earlier_stages_reached_holds_when_time_runs_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where the last stage finds no time, its status says so, the plan is the one of the stage before, and its
+        values are those of that plan.
+        """
+        scenario = synthetic_scenario(30, seed=1)
+        program, _ = program_of(scenario, OptimizeOptions())
+        complete = solve(program, PLAIN)
+        attempts: list[int] = []
+        real_status = solver._status
+
+        def third_stage_stops(highs: highspy.Highs) -> SolveStatus:
+            attempts.append(1)
+            return SolveStatus.TIME_LIMIT if len(attempts) == len(program.stages) else real_status(highs)
+
+        monkeypatch.setattr(solver, "_status", third_stage_stops)
+
+        stopped = solve(program, PLAIN)
+
+        assert [stage.status for stage in stopped.stages] == [
+            SolveStatus.OPTIMAL,
+            SolveStatus.OPTIMAL,
+            SolveStatus.TIME_LIMIT,
+        ]
+        assert not stopped.is_optimal
+        assert values(stopped)[:2] == pytest.approx(values(complete)[:2])
+        assert values(stopped)[2] == pytest.approx(program.stages[2].value(stopped.column_value))
+        assert values(stopped)[2] >= values(complete)[2] - TOLERANCE
+        assert_feasible(program, stopped.column_value)
+
+    def test_hard_instances_go_on_to_another_method(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where dual simplex gives up at its iteration limit, interior point with crossover reaches the same."""
+        program, _ = program_of(synthetic_scenario(50, seed=2, limit_share=0.35), OptimizeOptions())
+        expected = solve(program, PLAIN)
+        monkeypatch.setattr(solver, "SIMPLEX_ITERATIONS", 3)
+        monkeypatch.setattr(solver, "SIMPLEX_ITERATIONS_PER_ROW", 0)
+
+        again = solve(program, PLAIN)
+
+        assert again.is_optimal
+        assert values(again) == pytest.approx(values(expected), rel=1e-6, abs=1e-5)
+
+
+def assert_feasible(program: LinearProgram, value: FloatArray) -> None:
+    """Every bound and row holds within the solver's tolerance."""
+    activity = program.activity(value)
+    assert (value >= program.column_lower - TOLERANCE).all()
+    assert (value <= program.column_upper + TOLERANCE).all()
+    assert (activity >= program.row_lower - TOLERANCE).all()
+    assert (activity <= program.row_upper + TOLERANCE).all()
+
+
+def solved_in_time(program: LinearProgram, seconds: float, weight: float | None) -> Solution | None:
+    """A solution that holds every row and bound, or None where there was no time for any."""
+    try:
+        solution = solve(program, SolverOptions(time_limit_s=seconds), merge_weight=weight)
+    except SolverError as error:
+        if "time limit" not in str(error):
+            raise
+        return None
+    assert_feasible(program, solution.column_value)
+    return solution
+
+
+class TestStages:
+    """Stages are lexicographic and exact, in one solve or in several."""
+
+    @settings(max_examples=80)
+    @given(cases(limit_modes=[LimitMode.MEAN], per_phase=False, objectives=[COST_OBJECTIVE]))
+    def test_merged_equals_one_after_the_other(self, case: Case) -> None:
+        """Unmet energy and cost in one solve reach what each reaches on its own, and so does every later stage."""
+        program, weight = program_of(case.scenario, case.options)
+        assume(weight is not None)
+
+        merged = solve(program, PLAIN, merge_weight=weight)
+        in_order = solve(program, PLAIN)
+
+        assert merged.is_optimal
+        assert values(merged) == pytest.approx(values(in_order), rel=1e-6, abs=1e-5)
+        assert_feasible(program, merged.column_value)
+
+    @settings(max_examples=80)
+    @given(cases(), st.floats(1e-6, 1e4))
+    def test_any_weight_gives_the_exact_optimum(self, case: Case, weight: float) -> None:
+        """A weight that proves wrong is found out, whatever the limits: the result is the one without it."""
+        program, _ = program_of(case.scenario, case.options)
+        assume(len(program.stages) > 1)
+
+        merged = solve(program, PLAIN, merge_weight=weight)
+        in_order = solve(program, PLAIN)
+
+        assert values(merged) == pytest.approx(values(in_order), rel=1e-5, abs=1e-4)
+
+    def test_too_small_a_weight_is_found_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """10 kWh at 0.20: at 0.1 per unmet kWh the merged cost is least with nothing delivered. That is not the least
+        unmet energy, so that the stages are solved in order: all 10 kWh for 2.00.
+        """
+        program, right = program_of(make_scenario(tariff=make_tariff()), HOURLY)
+        verdicts: list[bool] = []
+        certify = solver._Run.certify
+
+        def recorded(*arguments: object) -> FloatArray | None:
+            duals = certify(*arguments)  # type: ignore[arg-type]
+            verdicts.append(duals is not None)
+            return duals
+
+        monkeypatch.setattr(solver._Run, "certify", recorded)
+
+        solution = solve(program, PLAIN, merge_weight=0.1)
+
+        assert verdicts == [False]
+        assert right is not None
+        assert right > 0.30
+        assert values(solution)[:2] == pytest.approx([0.0, 2.0])
+
+    def test_a_right_weight_is_certified_where_energy_stays_unmet(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """10 kWh asked for, 3 + 3 kWh allowed: 4 kWh stay unmet, which the merged optimum is shown to have to leave."""
+        site = make_site()
+        tight = replace(site, groups=(replace(site.groups[0], import_limit_kw=3.0),))
+        program, weight = program_of(make_scenario(site=tight, tariff=make_tariff()), HOURLY)
+        solves: list[int] = []
+        load = solver._Run.load
+
+        def counted(*arguments: object) -> object:
+            solves.append(1)
+            return load(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(solver._Run, "load", counted)
+
+        solution = solve(program, PLAIN, merge_weight=weight)
+
+        assert values(solution)[:2] == pytest.approx([4.0, 3 * 0.20 + 3 * 0.30])
+        assert len(solves) == len(program.stages) - 1
+
+    def test_the_first_stage_wins_at_any_price(self) -> None:
+        """Min x + y over x + 2 y >= 2 is 1 at (0, 1); a second stage that charges a million for y changes nothing."""
+        program = make_program([1.0, 1.0], [0.0, 1e6], rows=[(2.0, [1.0, 2.0], np.inf)])
+
+        solution = solve(program, PLAIN)
+
+        assert solution.column_value.tolist() == pytest.approx([0.0, 1.0])
+        assert values(solution) == pytest.approx([1.0, 1e6])
+
+    def test_ties_are_left_to_the_next_stage(self) -> None:
+        """Min x + y + z over x + y + z >= 1 leaves a triangle, min x an edge of it, min y its corner (0, 0, 1)."""
+        program = make_program([1.0, 1.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], rows=[(1.0, [1.0, 1.0, 1.0], np.inf)])
+
+        assert solve(program, PLAIN).column_value.tolist() == pytest.approx([0.0, 0.0, 1.0])
+
+    @pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+    def test_the_unit_of_the_currency_does_not_matter(self, scale: float) -> None:
+        """Prices in millionths or millions of a currency unit choose the same plan, here by a difference of 1 %."""
+        program = make_program([scale * 1.00, scale * 1.01], rows=[(1.0, [1.0, 1.0], np.inf)])
+
+        solution = solve(program, PLAIN)
+
+        assert solution.column_value.tolist() == pytest.approx([1.0, 0.0])
+        assert values(solution) == pytest.approx([scale])
+
+
+class TestShadowPrices:
+    """What one more kWh of a limit saves: currency per kWh, whatever the step's length and the meaning of a limit."""
+
+    def test_a_kwh_moved_to_the_cheaper_hour(self) -> None:
+        """10 kWh at 0.20 and 0.30 under 6 kW: 6 kWh in the first hour, 4 in the second. A further kWh in the first hour
+        saves 0.30 - 0.20; the limit of the second hour does not bind.
+        """
+        scenario = make_scenario(forecasts=[make_forecast((6.0, 6.0))], tariff=make_tariff())
+
+        plan = optimize(scenario, HOURLY)
+
+        assert plan.energy_cost == pytest.approx(6 * 0.20 + 4 * 0.30)
+        assert plan.group("main").shadow_price_per_kwh.tolist() == pytest.approx([0.10, 0.0])
+
+    def test_a_kwh_more_for_those_who_go_short(self) -> None:
+        """20 kWh under 6 kW for two hours: 8 stay unmet. A further kWh is one unmet kWh less, worth 10, and costs the
+        hour's price: 9.80 and 9.70.
+        """
+        scenario = make_scenario(
+            sessions=[make_session(energy_kwh=20.0)], forecasts=[make_forecast((6.0, 6.0))], tariff=make_tariff()
+        )
+
+        plan = optimize(scenario, HOURLY)
+
+        assert plan.unmet_energy_kwh == pytest.approx(8.0)
+        assert plan.group("main").shadow_price_per_kwh.tolist() == pytest.approx([9.80, 9.70])
+
+    def test_priority_weighs_in_the_price(self) -> None:
+        """The same for a session of priority 3: a kWh of it counts three times."""
+        scenario = make_scenario(
+            sessions=[make_session(energy_kwh=20.0, priority=3.0)],
+            forecasts=[make_forecast((6.0, 6.0))],
+            tariff=make_tariff(),
+        )
+
+        plan = optimize(scenario, HOURLY)
+
+        assert plan.group("main").shadow_price_per_kwh.tolist() == pytest.approx([29.80, 29.70])
+
+    def test_the_price_is_per_kwh_in_steps_of_any_length(self) -> None:
+        """The same hours in steps of 15 minutes and, beyond 08:50, one of 10 and one of 5: still 0.10 per kWh in every
+        step of the first hour.
+        """
+        forecast = make_forecast((6.0, 6.0))
+        blocks = [replace(forecast.blocks[0], end=MORNING + HOUR * 5 / 6)]
+        blocks += [replace(forecast.blocks[0], start=MORNING + HOUR * 5 / 6), forecast.blocks[1]]
+        scenario = make_scenario(forecasts=[replace(forecast, blocks=tuple(blocks))], tariff=make_tariff())
+
+        plan = optimize(scenario, OptimizeOptions())
+
+        assert plan.grid.steps == 9
+        assert plan.group("main").shadow_price_per_kwh.tolist() == pytest.approx([0.10] * 5 + [0.0] * 4)
+
+    def test_at_every_moment_half_a_stay_is_worth_half(self) -> None:
+        """A session there for half of each hour uses half of a further kWh of the limit when every moment counts: of
+        the 9.80 and 9.70 that a kWh delivered is worth, half.
+        """
+        first = make_session("A", arrival=MORNING + HOUR / 2, departure=MORNING + 1.5 * HOUR, energy_kwh=20.0)
+        scenario = make_scenario(sessions=[first], forecasts=[make_forecast((6.0, 6.0))], tariff=make_tariff())
+
+        plan = optimize(scenario, replace(HOURLY, limit_mode=LimitMode.INSTANTANEOUS))
+
+        assert plan.delivered_energy_kwh == pytest.approx(6.0)
+        assert plan.group("main").shadow_price_per_kwh.tolist() == pytest.approx([4.90, 4.85])
+
+    def test_parent_and_child_each_have_their_own(self) -> None:
+        """A feeder of 4 kW under a root of 6 kW, 20 kWh asked for on the feeder: only the feeder's limit binds."""
+        site = make_site()
+        root = replace(site.groups[0], group_id="root", import_limit_kw=6.0)
+        feeder = replace(site.groups[0], parent_id="root", import_limit_kw=4.0)
+        scenario = make_scenario(
+            site=replace(site, groups=(root, feeder)), sessions=[make_session(energy_kwh=20.0)], tariff=make_tariff()
+        )
+
+        plan = optimize(scenario, HOURLY)
+
+        assert plan.group("main").shadow_price_per_kwh.tolist() == pytest.approx([9.80, 9.70])
+        assert plan.group("root").shadow_price_per_kwh.tolist() == pytest.approx([0.0, 0.0])
+
+    @pytest.mark.parametrize("mode", list(LimitMode))
+    @pytest.mark.parametrize("minutes", [60, 30, 20])
+    @pytest.mark.parametrize("energy_kwh", [10.0, 25.0], ids=["served", "short"])
+    def test_it_is_what_raising_the_limit_saves(self, mode: LimitMode, minutes: int, energy_kwh: float) -> None:
+        """Raising the limit of one block by 0.01 kW saves the sum over its steps of shadow price x 0.01 kW x length, in
+        cost and in unmet energy at 10 per kWh, in either meaning of a limit.
+        """
+        site = make_site(chargers=[make_charger("C1"), make_charger("C2", max_power_kw=7.0)])
+        sessions = [
+            make_session("A", energy_kwh=energy_kwh, departure=MORNING + 3 * HOUR),
+            make_session("B", charger_id="C2", arrival=MORNING + HOUR * 3 / 4, energy_kwh=6.5),
+        ]
+        options = OptimizeOptions(raster=HOUR * minutes / 60, limit_mode=mode)
+
+        def planned(first_kw: float) -> tuple[float, FloatArray]:
+            forecast = make_forecast((first_kw, 8.1, 7.3))
+            plan = optimize(
+                make_scenario(site=site, sessions=sessions, forecasts=[forecast], tariff=make_tariff((0.1, 0.2, 0.4))),
+                options,
+            )
+            worth = plan.energy_cost + UNSERVED_VALUE * plan.unmet_energy_kwh
+            first = plan.grid.edges_s[:-1] < (MORNING + HOUR).timestamp()
+            return worth, (plan.group("main").shadow_price_per_kwh * plan.grid.step_hours)[first]
+
+        before, value_per_kw = planned(5.2)
+        after, _ = planned(5.21)
+
+        assert before - after == pytest.approx(0.01 * value_per_kw.sum(), abs=1e-5)
+        assert value_per_kw.sum() > 0
+
+    @settings(max_examples=60)
+    @given(cases(objectives=[COST_OBJECTIVE[:2]]), st.data())
+    def test_duals_are_slopes(self, case: Case, data: st.DataObject) -> None:
+        """The dual of a limit row in each stage lies between the slopes of the stage's value to either side; that of
+        cost only where the slope of unmet energy is the same to both, for at a corner the two duals go together.
+        """
+        program, weight = program_of(case.scenario, case.options)
+        assume("capacity_limit" in program.rows)
+        rows = program.rows["capacity_limit"]
+        row = data.draw(st.integers(rows.start, rows.stop - 1))
+        assume(program.row_upper[row] > 0.02)
+        step_kwh = 0.01
+
+        def moved(by_kwh: float) -> list[float]:
+            upper = program.row_upper.copy()
+            upper[row] += by_kwh
+            return values(solve(replace(program, row_upper=upper), PLAIN))
+
+        solution = solve(program, PLAIN, merge_weight=weight)
+
+        here, more, less = values(solution), moved(step_kwh), moved(-step_kwh)
+        right = [(after - now) / step_kwh for after, now in zip(more, here, strict=True)]
+        left = [(now - before) / step_kwh for now, before in zip(here, less, strict=True)]
+        for number, stage in enumerate(solution.stages):
+            assert stage.row_dual is not None
+            low, high = sorted((left[number], right[number]))
+            assert low - 1e-3 <= stage.row_dual[row] <= high + 1e-3
+            if abs(high - low) > 1e-3:
+                break
