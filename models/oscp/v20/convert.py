@@ -1,4 +1,4 @@
-"""Between wire and domain: forecasts come in, optimum messages go out; the only module that sees both."""
+"""Between wire and domain: forecasts and measurements come in, optimum messages go out; only this module sees both."""
 
 from __future__ import annotations
 
@@ -19,16 +19,26 @@ from models.domain.capacity import (
     Phase,
 )
 from models.domain.group import Site
+from models.domain.measurement import (
+    AssetCategory,
+    EnergyReading,
+    EnergyType,
+    FlowDirection,
+    MeterKey,
+    PowerReading,
+    StoredEnergyReading,
+)
 from models.domain.schedule import Schedule
 from models.domain.time_grid import FloatArray, require_aware
 from models.oscp.v20.enums import CapacityForecastType, ForecastedBlockUnit, PhaseIndicator
+from models.oscp.v20.fields import WIRE_DECIMALS, to_wire_instant
 from models.oscp.v20.forecast import (
-    CAPACITY_DECIMALS,
     MAX_BLOCKS,
     ForecastedBlock,
+    GroupCapacityForecast,
     UpdateGroupCapacityForecast,
-    to_wire_instant,
 )
+from models.oscp.v20.measurement import EnergyMeasurement, UpdateAssetMeasurements, UpdateGroupMeasurements
 from models.units import (
     SECONDS_PER_HOUR,
     THREE_PHASES,
@@ -48,10 +58,13 @@ PLAN_DECIMALS = 6
 RELATIVE_NOISE = 1e-12
 """Room for the last digits that a conversion to kW and back may cost."""
 
+STORED_ENERGY_UNITS = (CapacityUnit.WH, CapacityUnit.KWH)
+"""Units in which an instantaneous value is the charge of a battery."""
+
 EnergyUntil = Callable[[FloatArray], FloatArray]
 
 
-def to_capacity_forecast(message: UpdateGroupCapacityForecast, *, voltage_v: float) -> CapacityForecast:
+def to_capacity_forecast(message: GroupCapacityForecast, *, voltage_v: float) -> CapacityForecast:
     """What a message states, in kW.
 
     A current is that of one conductor for ONE, TWO and THREE, and that of each of three for ALL and UNKNOWN. An energy
@@ -68,6 +81,77 @@ def to_capacity_forecast(message: UpdateGroupCapacityForecast, *, voltage_v: flo
         group_id=message.group_id,
         kind=CapacityKind(message.type.value),
         blocks=tuple(_to_block(block, voltage_v=voltage_v) for block in message.forecasted_blocks),
+    )
+
+
+def to_energy_readings(message: UpdateAssetMeasurements | UpdateGroupMeasurements) -> tuple[EnergyReading, ...]:
+    """The energy registers that a message reads, in kWh and in the order of the message.
+
+    Entries for a group that differ in their value only are summed: one peer sends one for each asset, without its name.
+    Source: decision.
+    """
+    if isinstance(message, UpdateAssetMeasurements):
+        return tuple(
+            _to_energy_reading(
+                asset.energy_measurement,
+                group_id=message.group_id,
+                asset_id=asset.asset_id,
+                category=AssetCategory(asset.asset_category.value),
+            )
+            for asset in message.measurements
+            if asset.energy_measurement is not None
+        )
+    summed: dict[tuple[MeterKey, datetime, datetime | None], EnergyReading] = {}
+    for measurement in message.measurements:
+        reading = _to_energy_reading(measurement, group_id=message.group_id)
+        same = (reading.key, reading.measured_at, reading.started_at)
+        so_far_kwh = summed[same].value_kwh if same in summed else 0.0
+        summed[same] = replace(reading, value_kwh=so_far_kwh + reading.value_kwh)
+    return tuple(summed.values())
+
+
+def to_power_readings(message: UpdateAssetMeasurements, *, voltage_v: float) -> tuple[PowerReading, ...]:
+    """The powers and currents that a message states, in kW and in its order; phases count as in a forecast.
+
+    Args:
+        message: As it came.
+        voltage_v: Voltage from line to neutral at the group, V.
+
+    Returns:
+        One reading for each asset with an instantaneous value in A, W or KW.
+    """
+    readings: list[PowerReading] = []
+    for asset in message.measurements:
+        measured = asset.instantaneous_measurement
+        if measured is None or (unit := CapacityUnit(measured.unit.value)) in STORED_ENERGY_UNITS:
+            continue
+        phase = Phase(measured.phase.value)
+        readings.append(
+            PowerReading(
+                group_id=message.group_id,
+                asset_id=asset.asset_id,
+                category=AssetCategory(asset.asset_category.value),
+                power_kw=_to_kilowatts(measured.value, unit, phase, hours=math.nan, voltage_v=voltage_v),
+                phase=phase,
+                measured_at=measured.measure_time,
+            )
+        )
+    return tuple(readings)
+
+
+def to_stored_energy_readings(message: UpdateAssetMeasurements) -> tuple[StoredEnergyReading, ...]:
+    """The charges of batteries that a message states, in kWh and in its order: instantaneous values in WH or KWH."""
+    return tuple(
+        StoredEnergyReading(
+            group_id=message.group_id,
+            asset_id=asset.asset_id,
+            category=AssetCategory(asset.asset_category.value),
+            energy_kwh=_to_kilowatt_hours(measured.value, unit),
+            measured_at=measured.measure_time,
+        )
+        for asset in message.measurements
+        if (measured := asset.instantaneous_measurement) is not None
+        and (unit := CapacityUnit(measured.unit.value)) in STORED_ENERGY_UNITS
     )
 
 
@@ -116,6 +200,33 @@ def to_optimum_messages(
         answered.sort(key=lambda block: block.start_time)
         messages += _optimum_messages(group.group_id, answered)
     return messages
+
+
+def _to_energy_reading(
+    measurement: EnergyMeasurement,
+    *,
+    group_id: str,
+    asset_id: str | None = None,
+    category: AssetCategory | None = None,
+) -> EnergyReading:
+    key = MeterKey(
+        group_id=group_id,
+        asset_id=asset_id,
+        direction=FlowDirection(measurement.direction.value),
+        phase=Phase(measurement.phase.value),
+        energy_type=EnergyType(measurement.energy_type.value),
+    )
+    return EnergyReading(
+        key=key,
+        value_kwh=_to_kilowatt_hours(measurement.value, CapacityUnit(measurement.unit.value)),
+        measured_at=measurement.measure_time,
+        started_at=measurement.initial_measure_time,
+        category=category,
+    )
+
+
+def _to_kilowatt_hours(value: float, unit: CapacityUnit) -> float:
+    return watt_hours_to_kilowatt_hours(value) if unit is CapacityUnit.WH else value
 
 
 def _to_block(block: ForecastedBlock, *, voltage_v: float) -> CapacityBlock:
@@ -239,7 +350,7 @@ def _rounded_down(value: float) -> float:
     Down, because a value rounded up could ask for more than the block allows: a limit of 10.0006 kW, fully used, would
     be answered with 10.001 kW.
     """
-    scale = 10.0**CAPACITY_DECIMALS
+    scale = 10.0**WIRE_DECIMALS
     return math.floor(value * scale * (1 + RELATIVE_NOISE)) / scale
 
 
