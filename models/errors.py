@@ -85,7 +85,7 @@ class VerificationError(CapacityOptimizerError):
     """A schedule breaks a limit and must not be used.
 
     Args:
-        violations: One sentence for each broken limit, worst first; never empty.
+        violations: One sentence for each broken limit, in the order of the checks; never empty.
     """
 
     def __init__(self, violations: tuple[str, ...]) -> None:

@@ -85,7 +85,7 @@ class Certificate:
     """What a plan was found to be.
 
     Args:
-        violations: One sentence for each broken limit, worst of its kind first; empty when the plan holds.
+        violations: One sentence for each broken limit, the worst of its kind only; empty when the plan holds.
         delivered_energy_kwh: (S,), kWh.
         unmet_energy_kwh: (S,), kWh.
         unreachable_energy_kwh: (S,), kWh.

@@ -19,7 +19,7 @@ from models.domain.schedule import Schedule, ScheduleStatus
 from models.domain.session import ChargingSession
 from models.domain.tariff import EnergyTariff, PriceBlock
 from models.errors import InputError, SolverError, VerificationError
-from optimizer import engine, optimum
+from optimizer import engine, optimum, solver
 from optimizer.engine import optimize
 from optimizer.extract import Outcome, to_schedule
 from optimizer.options import PEAK_OBJECTIVE, LimitMode, OptimizeOptions, SolverOptions, Stage, Strategy
@@ -757,6 +757,22 @@ class TestReport:
 
         assert list(seconds) == ["prepare", "build", "translate", "solve", "extract", "verify", "total"]
         assert seconds["total"] == pytest.approx(sum(seconds.values()) - seconds["total"])
+
+    def test_unmet_energy_and_cost_take_one_solve(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Three stages, two solves: the first two are merged wherever that is proved exact."""
+        loads: list[str] = []
+        load = solver._Run.load
+
+        def counted(*arguments: object) -> object:
+            loads.append("load")
+            return load(*arguments)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(solver._Run, "load", counted)
+
+        plan = planned(make_scenario(tariff=make_tariff()))
+
+        assert len(plan.stages) == 3
+        assert len(loads) == 2
 
     def test_one_line_is_logged(self, caplog: pytest.LogCaptureFixture) -> None:
         """One INFO line for each optimization, identifiers first."""

@@ -215,14 +215,14 @@ def assert_equal(case: Case) -> None:
     assert reached.get(Stage.EARLIEST_DELIVERY, 0.0) == pytest.approx(flow.delay_kwh_h, abs=TOLERANCE)
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(NESTED)
 def test_one_group_equals_a_flow(case: Case) -> None:
     """Where all figures are whole numbers the optimum of one group equals the flow in unmet energy, cost and delay."""
     assert_equal(in_whole_units(in_one_group(case)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(NESTED)
 def test_nested_groups_equal_a_flow(case: Case) -> None:
     """The same for groups within groups and for chargers that several sessions share."""

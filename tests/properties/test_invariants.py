@@ -48,7 +48,7 @@ from tests.properties.strategies import (
 TOLERANCE = 1e-5
 """kW, kWh or currency: sums of rows that hold to 1e-6 each."""
 
-EXAMPLES = settings(max_examples=60)
+EXAMPLES = settings(max_examples=100)
 """Each example solves one to five small programs of about 10 ms."""
 
 
