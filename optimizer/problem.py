@@ -207,7 +207,7 @@ def prepare(scenario: Scenario, options: OptimizeOptions) -> CapacityProblem:
 def window(scenario: Scenario, options: OptimizeOptions) -> tuple[datetime, datetime]:
     """First and last instant of the plan.
 
-    Without sessions the extent of the forecasts stands in for that of the sessions.
+    Without sessions it is the time for which forecasts and prices, as far as there are any, are both known.
 
     Raises:
         InputError: Nothing says when the window is, or it is empty.
@@ -217,19 +217,28 @@ def window(scenario: Scenario, options: OptimizeOptions) -> tuple[datetime, date
         first = min(scenario.sessions, key=lambda session: session.arrival_s).arrival
         last = max(scenario.sessions, key=lambda session: session.departure_s).departure
     else:
-        edges_s = scenario.forecasts.edges_s()
-        if edges_s.size == 0 and (options.start is None or options.end is None):
-            raise InputError(
-                "there are no sessions and no forecasts to plan for; give both start and end of the window"
-            )
-        known = edges_s if edges_s.size else np.zeros(1)
-        first = datetime.fromtimestamp(float(known.min()), tz=UTC)
-        last = datetime.fromtimestamp(float(known.max()), tz=UTC)
+        first, last = _known_time(scenario, options)
     start = options.start or floor_to_raster(first, options.raster, zone)
     end = options.end or ceil_to_raster(last, options.raster, zone)
     if end.timestamp() <= start.timestamp():
         raise InputError(f"window end {end.isoformat()} is not after its start {start.isoformat()}")
     return start, end
+
+
+def _known_time(scenario: Scenario, options: OptimizeOptions) -> tuple[datetime, datetime]:
+    """First and last instant for which every source that says anything says something."""
+    sources = [scenario.forecasts.edges_s()]
+    if scenario.tariff is not None:
+        sources.append(scenario.tariff.edges_s())
+    extents = [(float(edges_s.min()), float(edges_s.max())) for edges_s in sources if edges_s.size]
+    if extents:
+        first_s, last_s = max(first for first, _ in extents), min(last for _, last in extents)
+        return datetime.fromtimestamp(first_s, tz=UTC), datetime.fromtimestamp(last_s, tz=UTC)
+    if options.start is None or options.end is None:
+        raise InputError(
+            "there are no sessions, forecasts or prices that say when to plan; give both start and end of the window"
+        )
+    return options.start, options.end
 
 
 def _grid(scenario: Scenario, options: OptimizeOptions, start: datetime, end: datetime) -> TimeGrid:

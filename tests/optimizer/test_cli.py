@@ -268,3 +268,38 @@ def test_version_needs_neither_solver_nor_pandas() -> None:
 
     assert result.returncode == 0, result.stderr
     assert result.stdout.count(".") == 2
+
+
+class TestNobodyThere:
+    @pytest.fixture
+    def empty(self, tmp_path: Path) -> Path:
+        """The real day without any session."""
+        folder = tmp_path / "empty"
+        folder.mkdir()
+        for name in ("site.json", "prices.csv", "forecasts.json"):
+            (folder / name).write_bytes((REAL_DAY / name).read_bytes())
+        write_csv(folder / "sessions.csv", HEADER)
+        return folder
+
+    @pytest.mark.parametrize("missing", [(), ("forecasts.json",), ("prices.csv",)])
+    def test_an_empty_plan(self, empty: Path, tmp_path: Path, missing: tuple[str, ...]) -> None:
+        """Nobody there is a plan of zero over what forecasts and prices cover: 30 h of quarters, by prices alone 48 h."""
+        for name in missing:
+            (empty / name).unlink()
+
+        code, output, _ = run("solve", empty, "--out", tmp_path / "r", "--json")
+        summary = json.loads(output)
+
+        assert code == 0
+        assert (summary["sessions"], summary["peak_import_kw"]) == (0, 0)
+        assert summary["steps"] == (120 if "prices.csv" in missing or not missing else 192)
+        assert run("verify", empty, tmp_path / "r")[0] == 0
+
+    def test_nothing_says_when(self, empty: Path, tmp_path: Path) -> None:
+        """Without forecasts and prices the window has to be given."""
+        (empty / "forecasts.json").unlink()
+        (empty / "prices.csv").unlink()
+
+        assert run("solve", empty, "--out", tmp_path / "r")[0] == 2
+        window = ("--start", "2019-07-24T08:00:00Z", "--end", "2019-07-24T09:00:00Z")
+        assert run("solve", empty, "--out", tmp_path / "r", "--quiet", *window)[0] == 0
