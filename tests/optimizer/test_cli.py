@@ -283,7 +283,7 @@ class TestNobodyThere:
 
     @pytest.mark.parametrize("missing", [(), ("forecasts.json",), ("prices.csv",)])
     def test_an_empty_plan(self, empty: Path, tmp_path: Path, missing: tuple[str, ...]) -> None:
-        """Nobody there is a plan of zero over what forecasts and prices cover: 30 h of quarters, by prices alone 48 h."""
+        """Nobody there is a plan of zero over what forecasts and prices cover: 30 h, by prices alone 48 h."""
         for name in missing:
             (empty / name).unlink()
 
