@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
+from models.domain.pickling import reduced
 from models.domain.time_grid import check_raster, require_aware
 from models.errors import InputError
 
@@ -75,6 +76,9 @@ class SolverOptions:
     time_limit_s: float | None = None
     threads: int | None = None
     extra: Mapping[str, str | float | int | bool] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __reduce__(self) -> tuple[Callable[[], SolverOptions], tuple[()]]:
+        return reduced(self)
 
     def __post_init__(self) -> None:
         if self.time_limit_s is not None and not (math.isfinite(self.time_limit_s) and self.time_limit_s >= 0):

@@ -1,7 +1,7 @@
 """What a plan is about, in kW, kWh, hours and instants with a time zone; standard library and NumPy only."""
 
 from models.domain.capacity import CapacityBlock, CapacityForecast, CapacityForecasts, CapacityKind, CapacityUnit, Phase
-from models.domain.group import CapacityGroup, Charger, Site
+from models.domain.group import CapacityGroup, Charger, LimitCounts, Site
 from models.domain.scenario import Scenario
 from models.domain.schedule import GroupResult, Schedule, ScheduleStatus, SessionResult, StageResult
 from models.domain.session import ChargingSession
@@ -22,6 +22,7 @@ __all__ = [
     "FloatArray",
     "GroupResult",
     "IntArray",
+    "LimitCounts",
     "Phase",
     "PriceBlock",
     "Scenario",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from models.domain.pickling import reduced
 from models.domain.time_grid import FloatArray, TimeGrid, require_aware
 from models.errors import InputError
 
@@ -122,6 +123,9 @@ class CapacityForecasts:
     """
 
     series: Mapping[SeriesKey, tuple[CapacityBlock, ...]] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __reduce__(self) -> tuple[Callable[[], CapacityForecasts], tuple[()]]:
+        return reduced(self)
 
     @classmethod
     def from_messages(cls, forecasts: Iterable[CapacityForecast]) -> CapacityForecasts:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from models.domain.capacity import Phase
+from models.domain.pickling import reduced
 from models.errors import InputError
 from models.units import DEFAULT_NOMINAL_VOLTAGE_V, THREE_PHASES
 
@@ -26,6 +28,15 @@ def check_power_kw(power_kw: float | None, name: str) -> None:
         raise InputError(f"{name} is {power_kw} kW; it must be between 0 and {MAX_POWER_KW:g} kW")
 
 
+class LimitCounts(StrEnum):
+    """Whose power a limit counts."""
+
+    FLEXIBLE = "FLEXIBLE"
+    """That of the flexible assets only, as the standard has it where nothing else is agreed."""
+    TOTAL = "TOTAL"
+    """Everything behind the connection, non-flexible consumption and generation too."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CapacityGroup:
     """An OSCP capacity group: an area or connection behind which assets share a capacity.
@@ -35,12 +46,14 @@ class CapacityGroup:
         parent_id: Group that feeds this one; None for a root.
         import_limit_kw: Static limit of the connection, kW; None where there is none.
         export_limit_kw: The same for feeding in.
+        limit_counts: Whose power its limits, stated and forecast, count.
     """
 
     group_id: str
     parent_id: str | None = None
     import_limit_kw: float | None = None
     export_limit_kw: float | None = None
+    limit_counts: LimitCounts = LimitCounts.FLEXIBLE
 
     def __post_init__(self) -> None:
         check_power_kw(self.import_limit_kw, f"group {self.group_id!r}: import_limit_kw")
@@ -114,6 +127,9 @@ class Site:
                 raise InputError(f"charger {charger.charger_id!r} hangs on the unknown group {charger.group_id!r}")
             by_id[charger.charger_id] = charger
         object.__setattr__(self, "_charger_by_id", MappingProxyType(by_id))
+
+    def __reduce__(self) -> tuple[Callable[[], Site], tuple[()]]:
+        return reduced(self)
 
     def path(self, group_id: str) -> tuple[str, ...]:
         """The group and everything that feeds it, up to the root.

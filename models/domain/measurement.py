@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 
 from models.domain.capacity import Phase
+from models.domain.pickling import reduced
 from models.domain.time_grid import require_aware
 from models.errors import InputError
 
@@ -176,6 +177,9 @@ class EnergyMeters:
     """
 
     last: Mapping[MeterKey, EnergyReading] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __reduce__(self) -> tuple[Callable[[], EnergyMeters], tuple[()]]:
+        return reduced(self)
 
     def updated(
         self, readings: Iterable[EnergyReading], *, not_after: datetime | None = None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
 import numpy as np
 
+from models.domain.pickling import reduced
 from models.domain.session import ChargingSession
 from models.domain.time_grid import FloatArray, IntArray, TimeGrid
 from models.units import MINUTES_PER_HOUR, SECONDS_PER_HOUR
@@ -118,6 +119,9 @@ class Schedule:
     stages: tuple[StageResult, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __reduce__(self) -> tuple[Callable[[], Schedule], tuple[()]]:
+        return reduced(self)
 
     @property
     def energy_kwh(self) -> FloatArray:

@@ -185,12 +185,30 @@ def read_json(path: Path, adapter: TypeAdapter[T], *, strict: bool | None = None
     check_text(path)
     if (size := path.stat().st_size) > MAX_JSON_BYTES:
         raise FileInputError(path.name, f"it has {size} bytes; at most {MAX_JSON_BYTES} are read")
+    return parse_json(path.name, path.read_bytes().removeprefix(codecs.BOM_UTF8), adapter, strict=strict)
+
+
+def parse_json(name: str, text: bytes, adapter: TypeAdapter[T], *, strict: bool | None = None) -> T:
+    """Validate JSON that was read already.
+
+    Args:
+        name: What it is called in messages.
+        text: The JSON.
+        adapter: What it must hold.
+        strict: As in `read_json`.
+
+    Returns:
+        The validated content.
+
+    Raises:
+        FileInputError: It is not JSON, or not of that form; the message names record, field and value.
+    """
     try:
-        return adapter.validate_json(path.read_bytes().removeprefix(codecs.BOM_UTF8), strict=strict)
+        return adapter.validate_json(text, strict=strict)
     except ValidationError as error:
         problem = first_problem(error)
         raise FileInputError(
-            path.name,
+            name,
             problem.reason,
             row=_record(problem.location),
             field=problem.field,

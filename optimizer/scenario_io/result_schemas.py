@@ -28,10 +28,10 @@ class ScheduleRow(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    session_id: Id
-    charger_id: Id
-    start: Instant
-    end: Instant
+    session_id: Id = Field(description="The session")
+    charger_id: Id = Field(description="Where the vehicle is plugged in")
+    start: Instant = Field(description="First instant at which the power holds")
+    end: Instant = Field(description="First instant after it")
     power_kw: _Power = Field(description="kW while present; times the row's length it is the energy")
 
     @model_validator(mode="after")
@@ -45,13 +45,13 @@ class SessionResultRow(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    session_id: Id
-    charger_id: Id
-    arrival: Instant
-    departure: Instant
-    priority: _Total
-    requested_energy_kwh: _Energy
-    delivered_energy_kwh: _Energy
+    session_id: Id = Field(description="The session")
+    charger_id: Id = Field(description="Where the vehicle is plugged in")
+    arrival: Instant = Field(description="First instant at which it may draw power")
+    departure: Instant = Field(description="First instant at which it may not any more")
+    priority: _Total = Field(description="Weight of its unserved energy against that of others")
+    requested_energy_kwh: _Energy = Field(description="What it asked for, kWh")
+    delivered_energy_kwh: _Energy = Field(description="What it gets, kWh")
     unmet_energy_kwh: _Energy = Field(description="What the stay would allow and the plan does not deliver, kWh")
     unreachable_energy_kwh: _Energy = Field(description="What the stay does not allow whatever the plan, kWh")
     reason: _Text = Field(default="", description="Why it goes short; empty when it does not")
@@ -62,9 +62,9 @@ class GroupRow(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    group_id: Id
-    start: Instant
-    end: Instant
+    group_id: Id = Field(description="The group")
+    start: Instant = Field(description="First instant of the step")
+    end: Instant = Field(description="First instant after it")
     power_kw: _Total = Field(description="kW, counted as the limit counts it")
     limit_kw: _Total | None = Field(default=None, description="kW; empty where nothing limits the group itself")
     price_per_kwh: PricePerKwh | None = Field(default=None, description="Currency per kWh; empty without prices")
@@ -83,9 +83,9 @@ class StageEntry(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    name: _Text
+    name: _Text = Field(description="Name of the stage")
     value: _Total | None = Field(description="In the stage's unit; null where it has none")
-    proved: bool
+    proved: bool = Field(description="Whether it was proved to be the best")
 
 
 class SummaryFile(BaseModel):
@@ -93,26 +93,30 @@ class SummaryFile(BaseModel):
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    schema_version: Literal[1] = Field(alias="schema")
-    status: ScheduleStatus
-    strategy: _Text
-    objective: Literal["cost", "peak"]
-    limits: LimitMode
-    site_id: Id
-    currency: _Text
-    start: Instant
-    end: Instant
+    schema_version: Literal[1] = Field(alias="schema", description="Version of this format")
+    status: ScheduleStatus = Field(description="How good the plan is known to be; every plan was verified")
+    strategy: _Text = Field(description="What made it")
+    objective: Literal["cost", "peak"] = Field(description="What was minimised after unmet energy")
+    limits: LimitMode = Field(description="What a limit in kW held down")
+    site_id: Id = Field(description="The site")
+    currency: _Text = Field(description="ISO 4217 code of prices and costs")
+    start: Instant = Field(description="First instant of the window")
+    end: Instant = Field(description="First instant after the window")
     sessions: _Count = Field(description="Sessions planned")
     sessions_outside_window: _Count = Field(description="Sessions left out: not wholly inside the window")
-    steps: _Count
-    requested_energy_kwh: _Total
-    delivered_energy_kwh: _Total
+    steps: _Count = Field(description="Steps of the window")
+    requested_energy_kwh: _Total = Field(description="What all sessions asked for, kWh")
+    delivered_energy_kwh: _Total = Field(description="What all sessions get, kWh")
     unmet_energy_kwh: _Total = Field(description="Could have been served, was not, kWh")
     unreachable_energy_kwh: _Total = Field(description="What the stays do not allow, kWh")
     energy_cost: _Total = Field(description="Currency; zero without prices")
-    peak_import_kw: _Total
-    minutes_over_limit: _Total
-    stages: tuple[StageEntry, ...] = Field(max_length=MAX_ENTRIES)
-    notes: tuple[_Text, ...] = Field(max_length=MAX_ENTRIES)
-    seconds: dict[_Text, _Total] = Field(max_length=MAX_ENTRIES)
-    versions: dict[_Text, _Text] = Field(max_length=MAX_ENTRIES)
+    peak_import_kw: _Total = Field(description="Highest power of the whole site, kW")
+    minutes_over_limit: _Total = Field(description="Minutes in which a group draws more than its limit, min")
+    stages: tuple[StageEntry, ...] = Field(
+        max_length=MAX_ENTRIES, description="What each stage of the objective reached, the first stage first"
+    )
+    notes: tuple[_Text, ...] = Field(
+        max_length=MAX_ENTRIES, description="What was taken as it is although it looks wrong"
+    )
+    seconds: dict[_Text, _Total] = Field(max_length=MAX_ENTRIES, description="Wall time of each phase, s")
+    versions: dict[_Text, _Text] = Field(max_length=MAX_ENTRIES, description="Versions of the software")

@@ -164,9 +164,9 @@ def write_result(
     zone = scenario.site.time_zone
     summary = summarize(schedule, scenario, options, notes=notes, seconds=seconds)
     with new_folder(folder, kind="result", objection=_objection) as partial:
-        _write_rows(partial / SCHEDULE_FILE, ScheduleRow, _schedule_rows(schedule, zone))
-        _write_rows(partial / SESSIONS_FILE, SessionResultRow, _session_rows(schedule, zone))
-        _write_rows(partial / GROUPS_FILE, GroupRow, _group_rows(schedule, zone))
+        _write_rows(partial / SCHEDULE_FILE, ScheduleRow, schedule_rows(schedule, zone))
+        _write_rows(partial / SESSIONS_FILE, SessionResultRow, session_rows(schedule, zone))
+        _write_rows(partial / GROUPS_FILE, GroupRow, group_rows(schedule, zone))
         # A window that follows from the sessions leaves nobody out: outside of it the plan is zero, and is answered so.
         chosen = options.start is not None or options.end is not None
         window = (schedule.grid.start, schedule.grid.end) if chosen else None
@@ -313,7 +313,8 @@ def _objection(folder: Path) -> str | None:
     return f"beside an earlier result it holds {foreign[0]!r}" if foreign else None
 
 
-def _schedule_rows(schedule: Schedule, zone: tzinfo) -> Iterable[Sequence[object]]:
+def schedule_rows(schedule: Schedule, zone: tzinfo) -> Iterable[Sequence[object]]:
+    """The cells of schedule.csv, in the order of the fields of `ScheduleRow`."""
     sessions = [result.session for result in schedule.sessions]
     index = schedule.session_index.tolist()
     return zip(
@@ -326,7 +327,8 @@ def _schedule_rows(schedule: Schedule, zone: tzinfo) -> Iterable[Sequence[object
     )
 
 
-def _session_rows(schedule: Schedule, zone: tzinfo) -> Iterable[Sequence[object]]:
+def session_rows(schedule: Schedule, zone: tzinfo) -> Iterable[Sequence[object]]:
+    """The cells of sessions.csv, in the order of the fields of `SessionResultRow`."""
     for result in schedule.sessions:
         session = result.session
         yield (
@@ -343,7 +345,8 @@ def _session_rows(schedule: Schedule, zone: tzinfo) -> Iterable[Sequence[object]
         )
 
 
-def _group_rows(schedule: Schedule, zone: tzinfo) -> Iterable[Sequence[object]]:
+def group_rows(schedule: Schedule, zone: tzinfo) -> Iterable[Sequence[object]]:
+    """The cells of groups.csv, in the order of the fields of `GroupRow`."""
     edges = _iso_texts(schedule.grid.edges_s, zone)
     no_price = np.full(schedule.grid.steps, np.nan)
     prices = _cells(no_price if schedule.price_per_kwh is None else schedule.price_per_kwh)

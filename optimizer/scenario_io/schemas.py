@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic_core import PydanticCustomError
 
 from models.domain.capacity import Phase
-from models.domain.group import MAX_POWER_KW, CapacityGroup, Charger, Site
+from models.domain.group import MAX_POWER_KW, CapacityGroup, Charger, LimitCounts, Site
 from models.domain.session import ChargingSession
 from models.domain.tariff import EnergyTariff, PriceBlock
 from models.units import DEFAULT_NOMINAL_VOLTAGE_V
@@ -95,6 +96,14 @@ MISSPELT = 0.85
 """Likeness from which an unknown field is a known one misspelt, or given in another unit. Source: difflib."""
 
 
+@lru_cache(maxsize=1024)
+def meant_field(name: str, fields: tuple[str, ...]) -> str | None:
+    """The field that an unknown name is a misspelling of; None where it is like none of them."""
+    known = {plain_name(field): field for field in fields}
+    alike = difflib.get_close_matches(plain_name(name), known, n=1, cutoff=MISSPELT)
+    return known[alike[0]] if alike else None
+
+
 class SiteEntry(BaseModel):
     """Part of site.json; unknown fields are kept aside, misspelt ones refused, since they would lift a limit."""
 
@@ -102,13 +111,10 @@ class SiteEntry(BaseModel):
 
     @model_validator(mode="after")
     def _no_misspelt_field(self) -> Self:
-        known = {plain_name(name): name for name in type(self).model_fields}
         for name in self.model_extra or ():
-            if alike := difflib.get_close_matches(plain_name(name), known, n=1, cutoff=MISSPELT):
+            if meant := meant_field(name, tuple(type(self).model_fields)):
                 raise PydanticCustomError(
-                    "misspelt",
-                    "the field must be called {meant}; rename it",
-                    {"field": name, "meant": known[alike[0]]},
+                    "misspelt", "the field must be called {meant}; rename it", {"field": name, "meant": meant}
                 )
         return self
 
@@ -124,6 +130,11 @@ class GroupEntry(SiteEntry):
     export_limit_kw: PowerKw | None = Field(
         default=None, description="The same for feeding in, kW; null where there is none"
     )
+    limit_counts: LimitCounts = Field(
+        default=LimitCounts.FLEXIBLE,
+        description="Whose power the limits count: FLEXIBLE: the chargers'; TOTAL: all behind the connection, so "
+        "that measured consumption and generation change what is left for the chargers",
+    )
 
     @classmethod
     def from_domain(cls, group: CapacityGroup) -> Self:
@@ -133,6 +144,7 @@ class GroupEntry(SiteEntry):
             parent_id=group.parent_id,
             import_limit_kw=group.import_limit_kw,
             export_limit_kw=group.export_limit_kw,
+            limit_counts=group.limit_counts,
         )
 
     def to_domain(self) -> CapacityGroup:
@@ -142,6 +154,7 @@ class GroupEntry(SiteEntry):
             parent_id=self.parent_id,
             import_limit_kw=self.import_limit_kw,
             export_limit_kw=self.export_limit_kw,
+            limit_counts=self.limit_counts,
         )
 
 

@@ -123,3 +123,62 @@ def test_naive_instant_is_refused() -> None:
     """An instant without a time zone is not an instant."""
     with pytest.raises(InputError, match="has no time zone"):
         PriceBlock(start=at(0).replace(tzinfo=None), end=at(1), import_price_per_kwh=0.3)
+
+
+MORNING, HOUR = at(8), timedelta(hours=1)
+
+
+def tariff_of(hours: float) -> EnergyTariff:
+    """0.2 for the hour from 08:00, 0.3 for the next, some hours later."""
+    return EnergyTariff.from_blocks([make_price(8 + hours, 9 + hours, 0.2), make_price(9 + hours, 10 + hours, 0.3)])
+
+
+class TestExtended:
+    """A window reaches further than prices are known."""
+
+    def test_known_prices_stay(self) -> None:
+        """Where every instant has a price, nothing is made up."""
+        tariff = tariff_of(0)
+
+        extended, note = tariff.extended(MORNING.timestamp(), (MORNING + 2 * HOUR).timestamp(), UTC)
+
+        assert extended is tariff
+        assert not note
+
+    def test_the_day_before_stands_in(self) -> None:
+        """08:00 to 10:00 is known: 08:00 to 10:00 of the next day costs the same, 10:00 to 08:00 the mean of 0.25."""
+        tariff = tariff_of(0)
+        end = MORNING + 26 * HOUR
+
+        extended, note = tariff.extended(MORNING.timestamp(), end.timestamp(), UTC)
+
+        grid = TimeGrid.build(MORNING, end, raster=HOUR, extra_edges_s=extended.edges_s())
+        prices = extended.import_price_on(grid)
+        assert prices[:2].tolist() == [0.2, 0.3]
+        assert prices[2:24] == pytest.approx(0.25)
+        assert prices[24:].tolist() == [0.2, 0.3]
+        assert "24 h" in note
+
+    def test_a_later_day_stands_in_for_an_earlier_one(self) -> None:
+        """The window begins before the first price."""
+        tariff = tariff_of(24)
+
+        extended, _ = tariff.extended(MORNING.timestamp(), (MORNING + 2 * HOUR).timestamp(), UTC)
+
+        grid = TimeGrid.build(MORNING, MORNING + 2 * HOUR, raster=HOUR)
+        assert extended.import_price_on(grid).tolist() == [0.2, 0.3]
+
+    def test_a_gap_inside_is_filled(self) -> None:
+        """Prices at 08:00 and 10:00, none at 09:00: the mean of the two."""
+        blocks = [
+            PriceBlock(start=MORNING, end=MORNING + HOUR, import_price_per_kwh=0.1),
+            PriceBlock(start=MORNING + 2 * HOUR, end=MORNING + 3 * HOUR, import_price_per_kwh=0.3),
+        ]
+
+        extended, note = EnergyTariff.from_blocks(blocks).extended(
+            MORNING.timestamp(), (MORNING + 3 * HOUR).timestamp(), UTC
+        )
+
+        grid = TimeGrid.build(MORNING, MORNING + 3 * HOUR, raster=HOUR)
+        assert extended.import_price_on(grid) == pytest.approx([0.1, 0.2, 0.3])
+        assert "1 h" in note

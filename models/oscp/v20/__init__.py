@@ -3,6 +3,7 @@
 from models.oscp.v20.compliance import GroupCapacityComplianceError
 from models.oscp.v20.convert import (
     to_capacity_forecast,
+    to_current_per_conductor,
     to_energy_readings,
     to_optimum_messages,
     to_power_readings,
@@ -72,6 +73,7 @@ __all__ = [
     "absolute_base_url",
     "offline_after",
     "to_capacity_forecast",
+    "to_current_per_conductor",
     "to_energy_readings",
     "to_optimum_messages",
     "to_power_readings",

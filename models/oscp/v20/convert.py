@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import TypeVar
 
 import numpy as np
 
@@ -38,7 +39,12 @@ from models.oscp.v20.forecast import (
     GroupCapacityForecast,
     UpdateGroupCapacityForecast,
 )
-from models.oscp.v20.measurement import EnergyMeasurement, UpdateAssetMeasurements, UpdateGroupMeasurements
+from models.oscp.v20.measurement import (
+    EnergyMeasurement,
+    InstantaneousMeasurement,
+    UpdateAssetMeasurements,
+    UpdateGroupMeasurements,
+)
 from models.units import (
     SECONDS_PER_HOUR,
     THREE_PHASES,
@@ -62,6 +68,38 @@ STORED_ENERGY_UNITS = (CapacityUnit.WH, CapacityUnit.KWH)
 """Units in which an instantaneous value is the charge of a battery."""
 
 EnergyUntil = Callable[[FloatArray], FloatArray]
+CurrentMessageT = TypeVar(
+    "CurrentMessageT", GroupCapacityForecast, UpdateGroupCapacityForecast, UpdateAssetMeasurements
+)
+
+
+def to_current_per_conductor(message: CurrentMessageT) -> CurrentMessageT:
+    """The message of a peer to which A with phase ALL or UNKNOWN is the sum of three conductors, as others state it.
+
+    What is kept and planned with thus means the same whoever sent it; the peer is answered in its own way by
+    `to_optimum_messages`.
+    """
+    if isinstance(message, UpdateAssetMeasurements):
+        assets = tuple(
+            asset.model_copy(
+                update={
+                    "instantaneous_measurement": measured.model_copy(update={"value": measured.value / THREE_PHASES})
+                }
+            )
+            if (measured := asset.instantaneous_measurement) is not None and _is_total_current(measured)
+            else asset
+            for asset in message.measurements
+        )
+        return message.model_copy(update={"measurements": assets})
+    blocks = tuple(
+        block.model_copy(update={"capacity": block.capacity / THREE_PHASES}) if _is_total_current(block) else block
+        for block in message.forecasted_blocks
+    )
+    return message.model_copy(update={"forecasted_blocks": blocks})
+
+
+def _is_total_current(stated: ForecastedBlock | InstantaneousMeasurement) -> bool:
+    return CapacityUnit(stated.unit.value) is CapacityUnit.A and Phase(stated.phase.value) not in SINGLE_PHASES
 
 
 def to_capacity_forecast(message: GroupCapacityForecast, *, voltage_v: float) -> CapacityForecast:
@@ -161,6 +199,7 @@ def to_optimum_messages(
     forecasts: CapacityForecasts,
     *,
     window: tuple[datetime, datetime] | None,
+    ampere_all_per_conductor: bool = True,
 ) -> list[UpdateGroupCapacityForecast]:
     """Answer each group's CONSUMPTION blocks, or its FALLBACK_CONSUMPTION blocks where it has no others, with the plan.
 
@@ -173,6 +212,8 @@ def to_optimum_messages(
         site: Groups and chargers; a group's power is that of all sessions below it.
         forecasts: What the groups may draw.
         window: Blocks are cut to it and left out beyond it; None answers every block, with zero where there is no plan.
+        ampere_all_per_conductor: Whether the peer takes A with phase ALL for the current of each of three conductors;
+            else for their sum, see `to_current_per_conductor`.
 
     Returns:
         One message of type OPTIMUM for each group with blocks to answer, in the site's order, its blocks in order of
@@ -194,7 +235,13 @@ def to_optimum_messages(
             ]
             planned_kw, planned_hours = _planned_power(schedule, np.array(share), blocks)
             answered += [
-                _to_wire_block(block, power_kw=power_kw, hours=hours, voltage_v=site.nominal_voltage_v)
+                _to_wire_block(
+                    block,
+                    power_kw=power_kw,
+                    hours=hours,
+                    voltage_v=site.nominal_voltage_v,
+                    conductors=_conductors(phase) if ampere_all_per_conductor else 1,
+                )
                 for block, power_kw, hours in zip(blocks, planned_kw.tolist(), planned_hours.tolist(), strict=True)
             ]
         answered.sort(key=lambda block: block.start_time)
@@ -256,14 +303,14 @@ def _to_kilowatts(value: float, unit: CapacityUnit, phase: Phase, *, hours: floa
             return mean_power_kw(watt_hours_to_kilowatt_hours(value), hours=hours)
 
 
-def _from_kilowatts(power_kw: float, unit: CapacityUnit, phase: Phase, *, hours: float, voltage_v: float) -> float:
+def _from_kilowatts(power_kw: float, unit: CapacityUnit, *, conductors: int, hours: float, voltage_v: float) -> float:
     match unit:
         case CapacityUnit.KW:
             return power_kw
         case CapacityUnit.W:
             return kilowatts_to_watts(power_kw)
         case CapacityUnit.A:
-            return kilowatts_to_amperes(power_kw, voltage_v=voltage_v, conductors=_conductors(phase))
+            return kilowatts_to_amperes(power_kw, voltage_v=voltage_v, conductors=conductors)
         case CapacityUnit.KWH:
             return energy_at_power_kwh(power_kw, hours=hours)
         case CapacityUnit.WH:
@@ -330,11 +377,14 @@ def _cumulative_energy(schedule: Schedule, share: FloatArray) -> EnergyUntil:
     return lambda instant_s: np.interp(instant_s, edges_s, energy_kwh)
 
 
-def _to_wire_block(block: CapacityBlock, *, power_kw: float, hours: float, voltage_v: float) -> ForecastedBlock:
+def _to_wire_block(
+    block: CapacityBlock, *, power_kw: float, hours: float, voltage_v: float, conductors: int
+) -> ForecastedBlock:
+    block_hours = _hours(block.start, block.end)
     stated = _from_kilowatts(
-        block.capacity_kw, block.unit, block.phase, hours=_hours(block.start, block.end), voltage_v=voltage_v
+        block.capacity_kw, block.unit, conductors=conductors, hours=block_hours, voltage_v=voltage_v
     )
-    planned = _from_kilowatts(power_kw, block.unit, block.phase, hours=hours, voltage_v=voltage_v)
+    planned = _from_kilowatts(power_kw, block.unit, conductors=conductors, hours=hours, voltage_v=voltage_v)
     return ForecastedBlock(
         capacity=_rounded_down(max(0.0, min(round(planned, PLAN_DECIMALS), stated))),
         phase=PhaseIndicator(block.phase.value),

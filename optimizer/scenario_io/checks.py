@@ -1,0 +1,249 @@
+"""What must hold between the parts of a scenario, and what looks odd in it, wherever the parts were read from."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta, tzinfo
+from itertools import islice, pairwise
+from typing import Protocol, TypeVar
+
+from models.domain.capacity import CapacityForecast
+from models.domain.group import Site
+from models.domain.session import ChargingSession
+from models.domain.tariff import EnergyTariff
+from models.errors import FileInputError, InputError
+from models.oscp.v20 import UpdateGroupCapacityForecast, to_capacity_forecast
+from models.units import seconds_to_hours
+from optimizer.scenario_io.schemas import PriceRow, SessionRow, SiteFile
+
+SITE_FILE = "site.json"
+FORECASTS_FILE = "forecasts.json"
+
+MAX_DEPTH = 100
+"""Levels of groups; every level is a row of the problem in every step."""
+MAX_LISTED = 20
+"""Names in one note."""
+MAX_COMPARED = 5_000
+"""Names among which one like a mistyped one is looked for; more would take longer than the hint is worth."""
+LONG_STAY = timedelta(hours=24)
+ENERGY_TOLERANCE_KWH = 1e-6
+
+RowT_co = TypeVar("RowT_co", covariant=True)
+
+
+class Rows(Protocol[RowT_co]):
+    """Validated rows of one kind, with the place of each for messages."""
+
+    @property
+    def name(self) -> str:
+        """What they are read from."""
+
+    def rows(self) -> Iterator[tuple[int, RowT_co]]:
+        """Every row with its index.
+
+        Raises:
+            FileInputError: A row does not hold what it must.
+        """
+
+    def row_number(self, index: int) -> int:
+        """The number by which a message names the row of an index."""
+
+    def error(self, index: int, reason: str, *, field: str | None = None, value: object = None) -> FileInputError:
+        """An error about the row of an index."""
+
+
+def check_site(site: SiteFile) -> None:
+    """Let pass a site whose groups form trees and whose chargers hang on them, each id once.
+
+    Raises:
+        FileInputError: It is another; the message names row, field and value.
+    """
+    _check_groups(site)
+    _check_chargers(site)
+
+
+def _check_groups(site: SiteFile) -> None:
+    """Check the tree of groups as the domain does, and name the row."""
+    rows = _rows_by_id([group.group_id for group in site.groups], "groups.group_id")
+    parents = {group.group_id: group.parent_id for group in site.groups}
+    for row, group in enumerate(site.groups, start=1):
+
+        def refusal(reason: str, row: int = row, value: str | None = group.parent_id) -> FileInputError:
+            return FileInputError(SITE_FILE, reason, row=row, field="groups.parent_id", value=value)
+
+        if group.parent_id is not None and group.parent_id not in rows:
+            raise refusal(f"there is no such group{did_you_mean(group.parent_id, rows)}")
+        path = [group.group_id]
+        while (parent := parents.get(path[-1])) is not None:
+            path.append(parent)
+            if parent in path[:-1]:
+                cycle = " -> ".join(path[path.index(parent) :])
+                raise refusal(f"the groups form a cycle: {cycle}; a group must lead to a root, whose parent_id is null")
+            if len(path) > MAX_DEPTH:
+                raise refusal(f"the group lies deeper than {MAX_DEPTH} levels")
+
+
+def _check_chargers(site: SiteFile) -> None:
+    _rows_by_id([charger.charger_id for charger in site.chargers], "chargers.charger_id")
+    groups = {group.group_id for group in site.groups}
+    for row, charger in enumerate(site.chargers, start=1):
+        if charger.group_id not in groups:
+            raise FileInputError(
+                SITE_FILE,
+                f"charger {charger.charger_id!r} hangs on a group that is not listed"
+                f"{did_you_mean(charger.group_id, groups)}",
+                row=row,
+                field="chargers.group_id",
+                value=charger.group_id,
+            )
+
+
+def _rows_by_id(ids: Iterable[str], field: str) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    for row, value in enumerate(ids, start=1):
+        if value in rows:
+            raise FileInputError(SITE_FILE, f"row {rows[value]} has the same id", row=row, field=field, value=value)
+        rows[value] = row
+    return rows
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint at the known name most like a mistyped one; empty where none is."""
+    alike = difflib.get_close_matches(name, list(islice(known, MAX_COMPARED)), n=1)
+    return f"; did you mean {alike[0]!r}?" if alike else ""
+
+
+def read_sessions(table: Rows[SessionRow], site: Site) -> tuple[ChargingSession, ...]:
+    """The sessions of a site, each id once, each at a charger it has.
+
+    Raises:
+        FileInputError: A row is no such session.
+    """
+    chargers = {charger.charger_id for charger in site.chargers}
+    first_with_id: dict[str, int] = {}
+    sessions: list[ChargingSession] = []
+    for index, row in table.rows():
+        if row.charger_id not in chargers:
+            reason = f"{SITE_FILE} has no such charger{did_you_mean(row.charger_id, chargers)}"
+            raise table.error(index, reason, field="charger_id", value=row.charger_id)
+        first = first_with_id.setdefault(row.session_id, index)
+        if first != index:
+            reason = f"row {table.row_number(first)} has the same id; give each session its own"
+            raise table.error(index, reason, field="session_id", value=row.session_id)
+        sessions.append(row.to_domain())
+    return tuple(sessions)
+
+
+def read_prices(table: Rows[PriceRow], zone: tzinfo) -> EnergyTariff:
+    """Prices as a tariff: at least one, none overlapping another.
+
+    Raises:
+        FileInputError: A row is no such price.
+    """
+    rows = sorted(table.rows(), key=lambda item: item[1].start)
+    if not rows:
+        raise FileInputError(table.name, "it has no prices; fill it, or remove it to plan without prices")
+    for (earlier_index, earlier), (later_index, later) in pairwise(rows):
+        if later.start < earlier.end:
+            raise table.error(
+                later_index,
+                f"the price overlaps that of row {table.row_number(earlier_index)}, which holds until "
+                f"{cell(earlier.end, zone)}; each instant may have one price",
+                field="start",
+                value=cell(later.start, zone),
+            )
+    return EnergyTariff.from_blocks(row.to_domain() for _, row in rows)
+
+
+def read_forecast(message: UpdateGroupCapacityForecast, row: int, site: Site) -> CapacityForecast:
+    """The forecast of a message, whose row is named in errors.
+
+    Raises:
+        FileInputError: The site has no such group, or a block cannot be understood.
+    """
+    try:
+        forecast = to_capacity_forecast(message, voltage_v=site.nominal_voltage_v)
+    except InputError as error:
+        raise FileInputError(FORECASTS_FILE, str(error), row=row, field="forecasted_blocks") from error
+    if not site.has_group(forecast.group_id):
+        known = [group.group_id for group in site.groups]
+        reason = f"{SITE_FILE} has no such group{did_you_mean(forecast.group_id, known)}"
+        raise FileInputError(FORECASTS_FILE, reason, row=row, field="group_id", value=forecast.group_id)
+    return forecast
+
+
+def unknown_fields_note(site: SiteFile) -> tuple[str, ...]:
+    """What of a site nobody reads."""
+    names = dict.fromkeys(site.model_extra or ())
+    for kind, entries in (("groups", site.groups), ("chargers", site.chargers)):
+        names |= dict.fromkeys(f"{kind}.{name}" for entry in entries for name in entry.model_extra or ())
+    return (f"{SITE_FILE}: unknown fields are ignored: {listed(list(names))}",) if names else ()
+
+
+def listed(names: Sequence[str]) -> str:
+    """Some names in one text; of many, the first."""
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(names[:MAX_LISTED]) + more
+
+
+def session_notes(sessions: Sequence[ChargingSession], site: Site) -> tuple[str, ...]:
+    """What is taken as it is although it looks wrong: overlaps, unreachable energy, long stays."""
+    return (*_overlap_note(sessions), *_unreachable_note(sessions, site), *_long_stay_note(sessions))
+
+
+def _overlap_note(sessions: Sequence[ChargingSession]) -> tuple[str, ...]:
+    """Count the sessions that begin while another is still at the same charger."""
+    last_at: dict[str, ChargingSession] = {}
+    count = 0
+    pair = None
+    for session in sorted(sessions, key=lambda session: session.arrival):
+        last = last_at.get(session.charger_id)
+        if last is not None and session.arrival < last.departure:
+            count += 1
+            pair = pair or (last, session)
+        if last is None or session.departure > last.departure:
+            last_at[session.charger_id] = session
+    if pair is None:
+        return ()
+    earlier, later = pair
+    note = (
+        f"sessions that begin while another is at the same charger: {count}, the first {later.session_id!r} during "
+        f"{earlier.session_id!r} at charger {later.charger_id!r}; together they get no more than the charger's power"
+    )
+    return (note,)
+
+
+def _unreachable_note(sessions: Sequence[ChargingSession], site: Site) -> tuple[str, ...]:
+    """Count the sessions that ask for more than their stay allows."""
+    short: list[tuple[ChargingSession, float]] = []
+    power_at = {charger.charger_id: charger.max_power_kw for charger in site.chargers}
+    for session in sessions:
+        power_kw = power_at[session.charger_id]
+        if session.max_power_kw is not None:
+            power_kw = min(power_kw, session.max_power_kw)
+        stay_hours = seconds_to_hours((session.departure - session.arrival).total_seconds())
+        beyond_kwh = session.energy_kwh - power_kw * stay_hours
+        if beyond_kwh > ENERGY_TOLERANCE_KWH:
+            short.append((session, beyond_kwh))
+    if not short:
+        return ()
+    total_kwh = sum(beyond_kwh for _, beyond_kwh in short)
+    note = (
+        f"sessions that ask for more than their stay allows: {len(short)}, by {total_kwh:.3f} kWh in all, "
+        f"the first {short[0][0].session_id!r}; that energy counts as unreachable"
+    )
+    return (note,)
+
+
+def _long_stay_note(sessions: Sequence[ChargingSession]) -> tuple[str, ...]:
+    long = [session for session in sessions if session.departure - session.arrival > LONG_STAY]
+    if not long:
+        return ()
+    hours = seconds_to_hours(LONG_STAY.total_seconds())
+    return (f"sessions that last more than {hours:g} hours: {len(long)}, the first {long[0].session_id!r}",)
+
+
+def cell(value: object, zone: tzinfo) -> object:
+    """A value as a table shows it: an instant in local time."""
+    return value.astimezone(zone).isoformat() if isinstance(value, datetime) else value

@@ -1,0 +1,139 @@
+"""A plan as one JSON document: the figures of summary.json, and the rows of the other files of a result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from models.domain.group import Site
+from models.domain.scenario import Scenario
+from models.domain.schedule import GroupResult, Schedule, ScheduleStatus, SessionResult
+from models.domain.session import ChargingSession
+from models.domain.time_grid import FloatArray, TimeGrid
+from optimizer.options import OptimizeOptions
+from optimizer.scenario_io.result_schemas import GroupRow, ScheduleRow, SessionResultRow
+from optimizer.scenario_io.results import group_rows, schedule_rows, session_rows, summarize
+
+SCHEDULE = "schedule"
+SESSION_RESULTS = "session_results"
+GROUP_RESULTS = "group_results"
+
+
+def to_plan_document(
+    schedule: Schedule, scenario: Scenario, options: OptimizeOptions, *, notes: Sequence[str] = ()
+) -> dict[str, object]:
+    """A plan as JSON values.
+
+    Args:
+        schedule: The plan.
+        scenario: What it was made for.
+        options: How it was made.
+        notes: What else to note, before the schedule's own notes.
+
+    Returns:
+        The fields of summary.json, and the rows of schedule.csv, sessions.csv and groups.csv as ``schedule``,
+        ``session_results`` and ``group_results``; null where a cell is empty.
+    """
+    zone = scenario.site.time_zone
+    return {
+        **summarize(schedule, scenario, options, notes=notes),
+        SCHEDULE: _records(ScheduleRow.model_fields, schedule_rows(schedule, zone)),
+        SESSION_RESULTS: _records(SessionResultRow.model_fields, session_rows(schedule, zone)),
+        GROUP_RESULTS: _records(GroupRow.model_fields, group_rows(schedule, zone)),
+    }
+
+
+def schedule_from_document(document: Mapping[str, Any], site: Site) -> Schedule:
+    """The plan that `to_plan_document` wrote, to stay close to: its power, and who gets it.
+
+    Args:
+        document: As written by this program.
+        site: Whose plan it is.
+
+    Returns:
+        The plan without shadow prices, stages and times.
+    """
+    instants = _Instants()
+    sessions = tuple(_session(row) for row in document[SESSION_RESULTS])
+    index_of = {result.session.session_id: index for index, result in enumerate(sessions)}
+    rows = document[SCHEDULE]
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in document[GROUP_RESULTS]:
+        groups.setdefault(row["group_id"], []).append(row)
+    steps = next(iter(groups.values()))
+    edges = [steps[0]["start"], *(row["end"] for row in steps)]
+    prices = [row["price_per_kwh"] for row in steps]
+    return Schedule(
+        grid=TimeGrid(edges_s=instants.seconds(edges), time_zone=site.time_zone),
+        sessions=sessions,
+        session_index=np.array([index_of[row["session_id"]] for row in rows], dtype=np.int64),
+        step_index=np.searchsorted(instants.seconds(edges), instants.seconds(row["start"] for row in rows), "right")
+        - 1,
+        start_s=instants.seconds(row["start"] for row in rows),
+        end_s=instants.seconds(row["end"] for row in rows),
+        power_kw=np.array([row["power_kw"] for row in rows], dtype=np.float64),
+        groups=tuple(_group(group_id, found) for group_id, found in groups.items()),
+        price_per_kwh=None if None in prices else np.array(prices, dtype=np.float64),
+        energy_cost=document["energy_cost"],
+        peak_import_kw=document["peak_import_kw"],
+        status=ScheduleStatus(document["status"]),
+        strategy=document["strategy"],
+        notes=tuple(document["notes"]),
+    )
+
+
+class _Instants:
+    """Reads instants; most of a plan's share theirs with others."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, float] = {}
+
+    def seconds(self, texts: Iterable[str]) -> FloatArray:
+        return np.array([self._second(text) for text in texts], dtype=np.float64)
+
+    def _second(self, text: str) -> float:
+        found = self._known.get(text)
+        if found is None:
+            found = self._known[text] = datetime.fromisoformat(text).timestamp()
+        return found
+
+
+def _records(names: Iterable[str], rows: Iterable[Sequence[object]]) -> list[dict[str, object]]:
+    fields = list(names)
+    return [
+        {name: None if cell == "" and name != "reason" else cell for name, cell in zip(fields, row, strict=True)}
+        for row in rows
+    ]
+
+
+def _session(row: Mapping[str, Any]) -> SessionResult:
+    session = ChargingSession(
+        session_id=row["session_id"],
+        charger_id=row["charger_id"],
+        arrival=datetime.fromisoformat(row["arrival"]),
+        departure=datetime.fromisoformat(row["departure"]),
+        energy_kwh=row["requested_energy_kwh"],
+        priority=row["priority"],
+    )
+    return SessionResult(
+        session=session,
+        delivered_energy_kwh=row["delivered_energy_kwh"],
+        unmet_energy_kwh=row["unmet_energy_kwh"],
+        unreachable_energy_kwh=row["unreachable_energy_kwh"],
+        reason=row["reason"],
+    )
+
+
+def _group(group_id: str, rows: Sequence[Mapping[str, Any]]) -> GroupResult:
+    def values(name: str, absent: float) -> FloatArray:
+        return np.array([absent if row[name] is None else row[name] for row in rows], dtype=np.float64)
+
+    return GroupResult(
+        group_id=group_id,
+        power_kw=values("power_kw", np.nan),
+        limit_kw=values("limit_kw", np.inf),
+        shadow_price_per_kwh=values("shadow_price_per_kwh", np.nan),
+    )
