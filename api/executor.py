@@ -1,0 +1,157 @@
+"""Where plans are solved: processes of our own, or a Dask cluster; never the process that answers requests."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import signal
+from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from api.settings import Settings
+from models.domain import CapacityGroup, Charger, ChargingSession, Scenario, Schedule, Site
+from models.errors import CapacityOptimizerError, InputError
+from optimizer import OptimizeOptions, Strategy, optimize
+
+logger = logging.getLogger(__name__)
+
+PATIENCE_S = 5.0
+"""How long a worker may be late beyond the deadline that the solver itself keeps."""
+
+
+class SolveExecutor:
+    """Solves scenarios elsewhere, each within a deadline.
+
+    Args:
+        settings: Where, in how many processes, and how long.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._executor: Executor | None = None
+        self._client: Any = None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it was started and not closed."""
+        return self._executor is not None
+
+    @property
+    def places(self) -> int:
+        """How many scenarios are solved at once."""
+        return self._settings.solver_processes
+
+    def start(self) -> None:
+        """Start the processes, or connect to the cluster.
+
+        Raises:
+            InputError: The cluster cannot be reached.
+        """
+        self._executor = self._connected() if self._settings.executor else self._pool()
+
+    def close(self) -> None:
+        """End the processes, or leave the cluster."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+            self._executor = None
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    async def solve(self, scenario: Scenario, options: OptimizeOptions) -> Schedule:
+        """The plan of a scenario.
+
+        Args:
+            scenario: What is known.
+            options: How to plan; the time limit is that of the settings where it has none.
+
+        Returns:
+            A schedule that passed verification; of a heuristic, when no worker answered in time.
+
+        Raises:
+            CapacityOptimizerError: It cannot be planned (see `optimizer.optimize`).
+        """
+        limit_s = options.solver.time_limit_s or self._settings.solve_deadline_s
+        bounded = replace(options, solver=replace(options.solver, time_limit_s=limit_s))
+        try:
+            async with asyncio.timeout(limit_s + PATIENCE_S):
+                schedule = await self._submitted(scenario, bounded)
+        except (TimeoutError, BrokenExecutor, OSError) as error:
+            logger.warning("site=%s no worker answered (%s); a heuristic plans", scenario.site.site_id, _reason(error))
+            await asyncio.to_thread(self._restart)
+            fallback = replace(bounded, strategy=Strategy.LEAST_LAXITY)
+            return await asyncio.to_thread(optimize, scenario, fallback)
+        return schedule
+
+    async def _submitted(self, scenario: Scenario, options: OptimizeOptions) -> Schedule:
+        if self._executor is None:
+            raise BrokenExecutor("the executor was not started")
+        future = self._executor.submit(optimize, scenario, options)
+        try:
+            return await asyncio.wrap_future(future)
+        except (CapacityOptimizerError, TimeoutError, BrokenExecutor, OSError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            raise CapacityOptimizerError(f"the solver failed: {type(error).__name__}: {error}") from error
+
+    def _restart(self) -> None:
+        """Replace processes that died or hang; a cluster looks after its own."""
+        if isinstance(self._executor, ProcessPoolExecutor):
+            for process in multiprocessing.active_children():
+                if process.pid in getattr(self._executor, "_processes", {}) or {}:
+                    process.kill()
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = self._pool()
+
+    def _pool(self) -> ProcessPoolExecutor:
+        pool = ProcessPoolExecutor(
+            self._settings.solver_processes,
+            # Threads and connections of this process must not be copied into a worker.
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_prepare_worker,
+        )
+        for _ in range(self._settings.solver_processes):
+            pool.submit(warm_up)
+        return pool
+
+    def _connected(self) -> Executor:
+        try:
+            from distributed import Client  # noqa: PLC0415 - an extra, and a second to import
+        except ImportError:
+            raise InputError(
+                "OSCP_EXECUTOR names a Dask scheduler, and distributed is not installed; install the extra 'cluster'"
+            ) from None
+        try:
+            self._client = Client(  # type: ignore[no-untyped-call]
+                self._settings.executor, timeout=self._settings.solve_deadline_s, set_as_default=False
+            )
+        except (OSError, TimeoutError) as error:
+            raise InputError(f"no Dask scheduler answers at {self._settings.executor}: {error}") from error
+        executor: Executor = self._client.get_executor(pure=False)
+        return executor
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".removesuffix(": ")
+
+
+def warm_up() -> None:
+    """Solve something small, so that the first plan does not wait for imports."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    site = Site(
+        site_id="warm-up",
+        groups=(CapacityGroup(group_id="main", import_limit_kw=10.0),),
+        chargers=(Charger(charger_id="C1", group_id="main", max_power_kw=10.0),),
+    )
+    session = ChargingSession(
+        session_id="S1", charger_id="C1", arrival=start, departure=start + timedelta(hours=1), energy_kwh=1.0
+    )
+    optimize(Scenario(site=site, sessions=(session,)))
+
+
+def _prepare_worker() -> None:
+    # Ctrl+C reaches every process of a terminal; the server tells its workers when to end.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

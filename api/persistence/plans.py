@@ -1,0 +1,67 @@
+"""Published plans."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, insert, select
+
+from api.persistence.tables import plan
+from api.records import StoredPlan
+
+LEVEL = 1
+"""Of compression: a plan is written far more often than read, and ten times smaller already."""
+
+
+class Plans:
+    """Stored plans, within a transaction."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def add(self, new: StoredPlan) -> None:
+        """Publish a plan: it is in force from now on."""
+        self._connection.execute(
+            insert(plan).values(
+                plan_id=new.plan_id,
+                site_id=new.site_id,
+                version=new.version,
+                made_at=new.made_at,
+                start=new.start,
+                end=new.end,
+                status=new.status,
+                document=zlib.compress(new.document.encode(), LEVEL),
+            )
+        )
+
+    def in_force(self, site_id: str) -> StoredPlan | None:
+        """The newest plan of a site; None where there is none."""
+        statement = select(plan).where(plan.c.site_id == site_id).order_by(plan.c.number.desc()).limit(1)
+        row = self._connection.execute(statement).one_or_none()
+        return None if row is None else _to_plan(row)
+
+    def of_site(self, site_id: str, *, since: datetime, limit: int) -> Sequence[StoredPlan]:
+        """Plans of a site made since an instant, the newest first."""
+        statement = (
+            select(plan)
+            .where(plan.c.site_id == site_id, plan.c.made_at >= since)
+            .order_by(plan.c.number.desc())
+            .limit(limit)
+        )
+        return [_to_plan(row) for row in self._connection.execute(statement)]
+
+
+def _to_plan(row: Row[Any]) -> StoredPlan:
+    return StoredPlan(
+        plan_id=row.plan_id,
+        site_id=row.site_id,
+        version=row.version,
+        made_at=row.made_at,
+        start=row.start,
+        end=row.end,
+        status=row.status,
+        document=zlib.decompress(row.document).decode(),
+    )

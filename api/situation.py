@@ -1,0 +1,187 @@
+"""What is known of a site at one instant, as a scenario to plan; pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from api.loads import loads_of
+from api.records import SiteWork, StoredSession
+from api.settings import Settings
+from api.site_state import SiteState
+from models.domain import CapacityForecasts, ChargingSession, EnergyTariff, Scenario, Site
+from models.domain.headroom import IMPORT_KINDS, headroom
+from models.domain.time_grid import ceil_to_raster
+from optimizer import OptimizeOptions
+from optimizer.scenario_io import PriceRow, SessionRow, SiteFile
+from optimizer.scenario_io.plan_document import schedule_from_document
+
+SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Situation:
+    """What is to be planned.
+
+    Args:
+        scenario: With limits as they are for the chargers alone.
+        options: Window and step.
+        site: With its limits as stated.
+        forecasts: As stated, without series that are over: what the plan answers.
+        load_kw: By group, the non-flexible load that was taken off.
+        notes: What was taken as it is although it looks wrong.
+    """
+
+    scenario: Scenario
+    options: OptimizeOptions
+    site: Site
+    forecasts: CapacityForecasts
+    load_kw: Mapping[str, float]
+    notes: tuple[str, ...]
+
+
+def site_of(work: SiteWork) -> Site:
+    """The site."""
+    return SiteFile.model_validate_json(work.site.document).to_domain()
+
+
+def situation_of(
+    work: SiteWork, site: Site, state: SiteState, *, now: datetime, settings: Settings
+) -> Situation | None:
+    """What is to be planned now; None where nobody charges and nothing is allowed from now on.
+
+    The window begins now and ends with the last departure or forecast, whichever is later, at the horizon at the
+    latest. A session that stays beyond the horizon is to be served within it, for nothing is known of what comes after.
+
+    Args:
+        work: All that is stored of the site.
+        site: The site.
+        state: What its messages add up to.
+        now: The present.
+        settings: Horizon, step, and how long measured generation counts.
+    """
+    start = now.astimezone(UTC).replace(microsecond=0)
+    horizon = start + timedelta(hours=settings.horizon_hours)
+    notes = list(state.unread)
+    sessions = _sessions(work.sessions, site, state, (start, horizon), notes)
+    forecasts = _in_force(state.forecasts, site, start)
+    ends = [session.departure for session in sessions] + _ends(forecasts, horizon)
+    if not ends:
+        return None
+    raster = timedelta(minutes=settings.step_minutes)
+    end = max(ends)
+    load_kw = loads_of(
+        site,
+        state,
+        now=now,
+        generation_age_s=settings.measurement_age_s,
+        generation_counts=not work.peer.offline,
+    )
+    reduced_site, reduced = headroom(site, _known(forecasts, state.forecasts, site), load_kw)
+    scenario = Scenario(
+        site=reduced_site,
+        sessions=tuple(sessions),
+        tariff=_tariff(work.prices, site, (start, end), notes),
+        forecasts=reduced,
+        previous=None if work.plan is None else schedule_from_document(json.loads(work.plan.document), site),
+    )
+    return Situation(
+        scenario=scenario,
+        options=OptimizeOptions(start=start, end=end, raster=raster),
+        site=site,
+        forecasts=forecasts,
+        load_kw=load_kw,
+        notes=tuple(notes),
+    )
+
+
+def next_edge(situation: Situation, *, now: datetime) -> datetime:
+    """When to plan again though nothing changes: at the next edge of a block, and of a step while somebody charges."""
+    edges = [
+        edge
+        for (_, kind, _), blocks in situation.forecasts.series.items()
+        if kind in IMPORT_KINDS
+        for block in blocks
+        for edge in (block.start, block.end)
+        if edge > now
+    ]
+    if situation.scenario.sessions or not edges:
+        # A second on: a plan made just before an edge is made again just after it.
+        raster = situation.options.raster
+        edges.append(ceil_to_raster(now + SECOND, raster, situation.site.time_zone))
+    return min(edges)
+
+
+def _sessions(
+    stored: Sequence[StoredSession],
+    site: Site,
+    state: SiteState,
+    window: tuple[datetime, datetime],
+    notes: list[str],
+) -> list[ChargingSession]:
+    start, horizon = window
+    sessions: list[ChargingSession] = []
+    unplaced: list[str] = []
+    for one in stored:
+        session = SessionRow.model_validate_json(one.document).to_domain()
+        if session.departure <= start or session.arrival >= horizon:
+            continue
+        if not site.has_charger(session.charger_id):
+            unplaced.append(session.session_id)
+            continue
+        sessions.append(
+            replace(
+                session,
+                arrival=max(session.arrival, start),
+                departure=min(session.departure, horizon),
+                energy_kwh=max(0.0, session.energy_kwh - _delivered_kwh(state, one)),
+            )
+        )
+    if unplaced:
+        notes.append(
+            f"sessions at chargers that the site does not have are not planned: {len(unplaced)}, the first "
+            f"{unplaced[0]!r}; delete them or add the charger"
+        )
+    return sessions
+
+
+def _delivered_kwh(state: SiteState, stored: StoredSession) -> float:
+    delivered = state.delivered_to(stored)
+    return 0.0 if delivered is None else delivered.energy_kwh
+
+
+def _in_force(forecasts: CapacityForecasts, site: Site, start: datetime) -> CapacityForecasts:
+    """What of the forecasts lies ahead, of groups that the site has."""
+    series = {
+        key: left
+        for key, blocks in forecasts.series.items()
+        if site.has_group(key[0]) and (left := tuple(block for block in blocks if block.end > start))
+    }
+    return CapacityForecasts(series=series)
+
+
+def _known(ahead: CapacityForecasts, ever: CapacityForecasts, site: Site) -> CapacityForecasts:
+    """The forecasts ahead, and an empty series where all are over: a limit that was stated once leaves a gap."""
+    past = {key: () for key in ever.series if site.has_group(key[0])}
+    return CapacityForecasts(series={**past, **ahead.series})
+
+
+def _ends(forecasts: CapacityForecasts, horizon: datetime) -> list[datetime]:
+    return [
+        min(blocks[-1].end, horizon)
+        for (_, kind, _), blocks in forecasts.series.items()
+        if kind in IMPORT_KINDS and blocks[0].start < horizon
+    ]
+
+
+def _tariff(prices: str | None, site: Site, window: tuple[datetime, datetime], notes: list[str]) -> EnergyTariff | None:
+    rows = [PriceRow.model_validate(row) for row in json.loads(prices or "[]")]
+    if not rows:
+        return None
+    start_s, end_s = (instant.timestamp() for instant in window)
+    known = EnergyTariff.from_blocks(row.to_domain() for row in rows)
+    tariff, note = known.extended(start_s, end_s, site.time_zone)
+    notes += [note] if note else []
+    return tariff

@@ -1,0 +1,1 @@
+"""Tests of what peers send to the server."""

@@ -1,0 +1,1 @@
+"""Tests of the server around the application: settings, command lines, logs, loops."""

@@ -1,0 +1,1 @@
+"""The rules of OSCP 2.0."""
