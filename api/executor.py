@@ -5,21 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing
+import os
 import signal
+import threading
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from multiprocessing import connection
 from typing import Any
 
 from api.settings import Settings
 from models.domain import CapacityGroup, Charger, ChargingSession, Scenario, Schedule, Site
 from models.errors import CapacityOptimizerError, InputError
-from optimizer import OptimizeOptions, Strategy, optimize
+from optimizer import OptimizeOptions, optimize, plan_without_solver
 
 logger = logging.getLogger(__name__)
 
 PATIENCE_S = 5.0
 """How long a worker may be late beyond the deadline that the solver itself keeps."""
+ATTEMPTS = 2
+"""A worker that died may have died of another scenario."""
 
 
 class SolveExecutor:
@@ -33,6 +38,7 @@ class SolveExecutor:
         self._settings = settings
         self._executor: Executor | None = None
         self._client: Any = None
+        self._replacing = threading.Lock()
 
     @property
     def alive(self) -> bool:
@@ -54,9 +60,11 @@ class SolveExecutor:
 
     def close(self) -> None:
         """End the processes, or leave the cluster."""
-        if self._executor is not None:
-            self._executor.shutdown(wait=True, cancel_futures=True)
-            self._executor = None
+        executor, self._executor = self._executor, None
+        if isinstance(executor, ProcessPoolExecutor):
+            _end(executor)
+        elif executor is not None:
+            executor.shutdown(wait=False)
         if self._client is not None:
             self._client.close()
             self._client = None
@@ -69,41 +77,33 @@ class SolveExecutor:
             options: How to plan; the time limit is that of the settings where it has none.
 
         Returns:
-            A schedule that passed verification; of a heuristic, when no worker answered in time.
+            A schedule that passed verification; the previous plan or a heuristic's, when no worker answered in time.
 
         Raises:
             CapacityOptimizerError: It cannot be planned (see `optimizer.optimize`).
         """
         limit_s = options.solver.time_limit_s or self._settings.solve_deadline_s
         bounded = replace(options, solver=replace(options.solver, time_limit_s=limit_s))
-        try:
-            async with asyncio.timeout(limit_s + PATIENCE_S):
-                schedule = await self._submitted(scenario, bounded)
-        except (TimeoutError, BrokenExecutor, OSError) as error:
-            logger.warning("site=%s no worker answered (%s); a heuristic plans", scenario.site.site_id, _reason(error))
-            await asyncio.to_thread(self._restart)
-            fallback = replace(bounded, strategy=Strategy.LEAST_LAXITY)
-            return await asyncio.to_thread(optimize, scenario, fallback)
-        return schedule
+        reason = ""
+        for _ in range(ATTEMPTS):
+            executor = self._executor
+            try:
+                async with asyncio.timeout(limit_s + PATIENCE_S):
+                    return await _submitted(executor, scenario, bounded)
+            except (TimeoutError, BrokenExecutor, OSError) as error:
+                reason = f"no worker answered ({_reason(error)})"
+                logger.warning("site=%s %s", scenario.site.site_id, reason)
+                await asyncio.to_thread(self._replace, executor)
+                if isinstance(error, TimeoutError):
+                    break
+        return await asyncio.to_thread(plan_without_solver, scenario, bounded, reason=reason)
 
-    async def _submitted(self, scenario: Scenario, options: OptimizeOptions) -> Schedule:
-        if self._executor is None:
-            raise BrokenExecutor("the executor was not started")
-        future = self._executor.submit(optimize, scenario, options)
-        try:
-            return await asyncio.wrap_future(future)
-        except (CapacityOptimizerError, TimeoutError, BrokenExecutor, OSError, asyncio.CancelledError):
-            raise
-        except Exception as error:
-            raise CapacityOptimizerError(f"the solver failed: {type(error).__name__}: {error}") from error
-
-    def _restart(self) -> None:
-        """Replace processes that died or hang; a cluster looks after its own."""
-        if isinstance(self._executor, ProcessPoolExecutor):
-            for process in multiprocessing.active_children():
-                if process.pid in getattr(self._executor, "_processes", {}) or {}:
-                    process.kill()
-            self._executor.shutdown(wait=False, cancel_futures=True)
+    def _replace(self, broken: Executor | None) -> None:
+        """Start processes anew, once, where they died or hang; a cluster looks after its own."""
+        with self._replacing:
+            if self._executor is not broken or not isinstance(broken, ProcessPoolExecutor):
+                return
+            _end(broken)
             self._executor = self._pool()
 
     def _pool(self) -> ProcessPoolExecutor:
@@ -134,6 +134,27 @@ class SolveExecutor:
         return executor
 
 
+async def _submitted(executor: Executor | None, scenario: Scenario, options: OptimizeOptions) -> Schedule:
+    if executor is None:
+        raise BrokenExecutor("the executor was not started")
+    future = executor.submit(optimize, scenario, options)
+    try:
+        return await asyncio.wrap_future(future)
+    except (CapacityOptimizerError, TimeoutError, BrokenExecutor, OSError, asyncio.CancelledError):
+        raise
+    except Exception as error:
+        raise CapacityOptimizerError(f"the solver failed: {type(error).__name__}: {error}") from error
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End processes whatever they are at: what they make is published elsewhere, or not at all."""
+    workers = set(getattr(pool, "_processes", None) or ())
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in multiprocessing.active_children():
+        if process.pid in workers:
+            process.kill()
+
+
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".removesuffix(": ")
 
@@ -155,3 +176,12 @@ def warm_up() -> None:
 def _prepare_worker() -> None:
     # Ctrl+C reaches every process of a terminal; the server tells its workers when to end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A server that is killed tells its workers nothing; they must not outlive it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-import numpy as np
 from tenacity import RetryCallState, Retrying
 from tenacity.wait import wait_exponential_jitter
 
@@ -24,14 +23,13 @@ from api.loads import loads_of
 from api.persistence import DatabaseUnavailableError, LeaseLostError, NotFoundError, Transaction
 from api.profiles import AdjustRequest
 from api.records import NewMessage, SiteLease, SiteWork, StoredPlan
-from api.site_state import Delivered, SiteState
+from api.site_state import SiteState, planned_energy_kwh
 from api.site_state_json import state_from_json, state_to_json
-from api.situation import Situation, next_edge, site_of, situation_of
+from api.situation import Situation, next_awakening, next_edge, site_of, situation_of
 from api.wishes import SHORT_KWH, Wish, wish_message, wishes_of, without_forecasts
 from models.domain import Schedule, Site
 from models.errors import CapacityOptimizerError, VerificationError
 from models.oscp.v20 import to_optimum_messages
-from models.units import SECONDS_PER_HOUR
 from optimizer.scenario_io.plan_document import schedule_from_document, to_plan_document
 from optimizer.verify import verify
 
@@ -44,6 +42,25 @@ RENEWALS = 3
 FIRST_PAUSE_S = 5.0
 LONGEST_PAUSE_S = 600.0
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Look:
+    """A site as it was found.
+
+    Args:
+        reason: Why to plan anew; empty where there is no reason.
+        state: What its messages add up to.
+        plan: The plan in force.
+        situation: What is to be planned; None without a reason, and where there is nothing to plan.
+        awakening: When something comes within the horizon that is beyond it now.
+    """
+
+    reason: str
+    state: SiteState
+    plan: Schedule | None
+    situation: Situation | None
+    awakening: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -130,15 +147,15 @@ class Planner:
         started_s = time.perf_counter()
         now = self._context.clock.now()
         work = await self._context.database.read(lambda tx: tx.sites.load(lease.site_id, now=now))
-        site, state = _folded(work, now)
-        reason = self._reason(work, site, state, now)
-        situation = situation_of(work, site, state, now=now, settings=self._context.settings) if reason else None
+        # Messages of ten thousand readings and prices of a month are read here: not on the event loop.
+        look = await asyncio.to_thread(self._look, work, now)
+        situation = look.situation
         if situation is None:
-            await self._note(lease, work, state, seen=bool(reason))
+            await self._note(lease, work, look)
             return
         schedule = await self._solved(lease, situation)
-        asked = await self._asked(lease, situation, schedule, work, state)
-        draft = await asyncio.to_thread(self._draft, work, situation, schedule, state, asked)
+        asked = await self._asked(lease, situation, schedule, work, look.state)
+        draft = await asyncio.to_thread(self._draft, work, situation, schedule, look, asked)
         if not await self._published(lease, work, situation, schedule, draft):
             return
         seconds = time.perf_counter() - started_s
@@ -148,22 +165,39 @@ class Planner:
             lease.site_id,
             draft.plan.plan_id,
             draft.plan.version,
-            reason,
+            look.reason,
             schedule.status,
             seconds,
             schedule.unmet_energy_kwh,
             len(draft.messages),
         )
 
-    def _reason(self, work: SiteWork, site: Site, state: SiteState, now: datetime) -> str:
+    def _look(self, work: SiteWork, now: datetime) -> _Look:
+        """What the messages of a site add up to, and what is to be planned where there is a reason to."""
+        settings = self._context.settings
+        site, state = _folded(work, now)
+        plan = None if work.plan is None else schedule_from_document(json.loads(work.plan.document), site)
+        reason = self._reason(work, site, state, plan, now)
+        situation = None
+        if reason:
+            situation = situation_of(work, site, state, now=now, settings=settings, previous=plan)
+        return _Look(
+            reason=reason,
+            state=state,
+            plan=plan,
+            situation=situation,
+            awakening=next_awakening(work, site, state, now=now, settings=settings),
+        )
+
+    def _reason(self, work: SiteWork, site: Site, state: SiteState, plan: Schedule | None, now: datetime) -> str:
         """Why to plan anew; empty where there is no reason."""
         if work.site.change_version > work.site.planned_version:
             return "change"
         if work.site.due_at is not None and work.site.due_at <= now:
             return "edge"
-        return "drift" if self._drifts(work, site, state, now) else ""
+        return "drift" if self._drifts(work, site, state, plan, now) else ""
 
-    def _drifts(self, work: SiteWork, site: Site, state: SiteState, now: datetime) -> bool:
+    def _drifts(self, work: SiteWork, site: Site, state: SiteState, plan: Schedule | None, now: datetime) -> bool:
         """Whether what was measured is far from what the plan in force was made for."""
         settings = self._context.settings
         loads = loads_of(
@@ -176,26 +210,24 @@ class Planner:
         counted = [group.group_id for group in site.groups if group.limit_counts == "TOTAL"]
         if any(abs(loads[one] - state.assumed_kw.get(one, 0.0)) > settings.drift_kw for one in counted):
             return True
-        if work.plan is None or not state.delivered:
+        if plan is None or not state.delivered:
             return False
-        plan = schedule_from_document(json.loads(work.plan.document), site)
-        stored = {session.session_id: session for session in work.sessions}
-        for index, result in enumerate(plan.sessions):
-            session = stored.get(result.session.session_id)
-            delivered = state.delivered_to(session) if session else None
-            expected = state.expected_of(session) if session else None
-            if delivered is None or expected is None:
+        for session in work.sessions:
+            delivered, expected = state.delivered_to(session), state.expected_of(session)
+            # What was measured up to before the plan began tells nothing of how it is followed.
+            if delivered is None or expected is None or delivered.until < expected.until:
                 continue
-            planned_kwh = _planned_kwh(plan, index, until_s=delivered.until.timestamp())
+            planned_kwh = planned_energy_kwh(plan, session.session_id, expected.until, delivered.until)
             if abs(delivered.energy_kwh - expected.energy_kwh - planned_kwh) > settings.drift_kwh:
                 return True
         return False
 
-    async def _note(self, lease: SiteLease, work: SiteWork, state: SiteState, *, seen: bool) -> None:
+    async def _note(self, lease: SiteLease, work: SiteWork, look: _Look) -> None:
         """Keep the state without a plan: nothing asks for one, or there is nothing to plan."""
-        due_at = None if seen else work.site.due_at
+        seen = bool(look.reason)
+        due_at = look.awakening if seen else work.site.due_at
         now = self._context.clock.now()
-        snapshot = state_to_json(state)
+        snapshot = state_to_json(look.state)
         await self._context.database.write(
             lambda tx: tx.sites.attended(
                 lease, version=work.site.version, snapshot=snapshot, due_at=due_at, planned=seen, now=now
@@ -231,9 +263,10 @@ class Planner:
         return [wish for wish in found if not wish.is_covered_by(state.asked.get(wish.group_id))]
 
     def _draft(
-        self, work: SiteWork, situation: Situation, schedule: Schedule, state: SiteState, asked: Sequence[Wish]
+        self, work: SiteWork, situation: Situation, schedule: Schedule, look: _Look, asked: Sequence[Wish]
     ) -> _Draft:
         now = self._context.clock.now()
+        state = look.state
         plan_id = str(uuid.uuid4())
         document = to_plan_document(schedule, situation.scenario, situation.options, notes=situation.notes)
         plan = StoredPlan(
@@ -247,7 +280,13 @@ class Planner:
             document=json.dumps(document, separators=(",", ":")),
         )
         window = (schedule.grid.start, END_OF_TIME)
-        optima = to_optimum_messages(schedule, situation.site, situation.forecasts, window=window)
+        optima = to_optimum_messages(
+            schedule,
+            situation.site,
+            situation.forecasts,
+            window=window,
+            ampere_all_per_conductor=work.peer.profile.ampere_all_per_conductor,
+        )
         messages, sent = outgoing.optimum_messages(optima, work.peer, state, site_id=plan.site_id, plan_id=plan_id)
         messages += [wish_message(wish, work.peer, site_id=plan.site_id, plan_id=plan_id) for wish in asked]
         after = replace(
@@ -257,17 +296,16 @@ class Planner:
             asked={**state.asked, **{wish.group_id: wish.to_json() for wish in asked}},
             unread=(),
             expected={
-                stored.session_id: state.delivered_to(stored)
-                or Delivered(stated_at=stored.stated_at, energy_kwh=0.0, until=now)
-                for stored in work.sessions
+                stored.session_id: state.expected_at(schedule.grid.start, stored, look.plan) for stored in work.sessions
             },
             assumed_kw=situation.load_kw,
         )
+        edge = next_edge(situation, now=now)
         return _Draft(
             plan=plan,
             messages=messages,
             snapshot=state_to_json(after),
-            due_at=next_edge(situation, now=now),
+            due_at=edge if look.awakening is None else min(edge, look.awakening),
         )
 
     async def _published(
@@ -322,7 +360,7 @@ class Planner:
             raise VerificationError(("the plan has no begin",))
         work = tx.sites.load(site_id, now=start)
         site, state = _folded(work, start)
-        newest = situation_of(work, site, state, now=start, settings=self._context.settings)
+        newest = situation_of(work, site, state, now=start, settings=self._context.settings, previous=None)
         if newest is None:
             raise VerificationError(("nothing is to be planned any more",))
         scenario = replace(newest.scenario, sessions=planned.scenario.sessions, tariff=planned.scenario.tariff)
@@ -341,13 +379,6 @@ class Planner:
             await self._context.database.write(
                 lambda tx: tx.sites.failed(lease, error=str(error), retry_at=now + timedelta(seconds=pause_s), now=now)
             )
-
-
-def _planned_kwh(plan: Schedule, session_index: int, *, until_s: float) -> float:
-    """What a plan gives a session up to an instant, kWh."""
-    rows = plan.session_index == session_index
-    seconds = np.clip(until_s - plan.start_s[rows], 0.0, plan.end_s[rows] - plan.start_s[rows])
-    return float((plan.power_kw[rows] * seconds).sum() / SECONDS_PER_HOUR)
 
 
 def _renew(tx: Transaction, *, lease: SiteLease, now: datetime, lease_s: float) -> None:

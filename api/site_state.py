@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from operator import attrgetter
 
+import numpy as np
 from pydantic import ValidationError
 
 from api.records import Event, EventKind, StoredSession
-from models.domain import CapacityForecasts, CapacityKind, ChargingSession, Phase, Site
+from models.domain import CapacityForecasts, CapacityKind, ChargingSession, Phase, Schedule, Site
 from models.domain.capacity import SINGLE_PHASES
 from models.domain.measurement import (
     AssetCategory,
@@ -32,6 +33,7 @@ from models.oscp.v20 import (
     to_energy_readings,
     to_power_readings,
 )
+from models.units import SECONDS_PER_HOUR
 from optimizer.scenario_io import SessionRow
 
 logger = logging.getLogger(__name__)
@@ -150,6 +152,32 @@ class SiteState:
     def expected_of(self, stored: StoredSession) -> Delivered | None:
         """What a session was to have when the plan in force began; None where that plan does not know it as stated."""
         return _of_statement(self.expected.get(stored.session_id), stored)
+
+    def expected_at(self, start: datetime, stored: StoredSession, plan: Schedule | None) -> Delivered:
+        """What a session is to have when another plan begins: what was measured, and since then what was planned.
+
+        Args:
+            start: When the other plan begins.
+            stored: The session.
+            plan: The plan in force until then.
+        """
+        known = self.delivered_to(stored)
+        if known is None:
+            return Delivered(stated_at=stored.stated_at, energy_kwh=0.0, until=start)
+        expected = self.expected_of(stored)
+        if expected is not None and expected.until > known.until:
+            known = expected
+        since_kwh = 0.0 if plan is None else planned_energy_kwh(plan, stored.session_id, known.until, start)
+        return replace(known, energy_kwh=known.energy_kwh + since_kwh, until=max(start, known.until))
+
+
+def planned_energy_kwh(plan: Schedule, session_id: str, start: datetime, end: datetime) -> float:
+    """What a plan gives a session between two instants, kWh; zero where the plan does not know it."""
+    wanted = [index for index, result in enumerate(plan.sessions) if result.session.session_id == session_id]
+    rows = np.isin(plan.session_index, wanted)
+    first = np.maximum(plan.start_s[rows], start.timestamp())
+    last = np.minimum(plan.end_s[rows], end.timestamp())
+    return float((plan.power_kw[rows] * np.maximum(last - first, 0.0)).sum() / SECONDS_PER_HOUR)
 
 
 class _Fold:

@@ -11,12 +11,11 @@ from api.loads import loads_of
 from api.records import SiteWork, StoredSession
 from api.settings import Settings
 from api.site_state import SiteState
-from models.domain import CapacityForecasts, ChargingSession, EnergyTariff, Scenario, Site
+from models.domain import CapacityForecasts, ChargingSession, EnergyTariff, Scenario, Schedule, Site
 from models.domain.headroom import IMPORT_KINDS, headroom
 from models.domain.time_grid import ceil_to_raster
 from optimizer import OptimizeOptions
 from optimizer.scenario_io import PriceRow, SessionRow, SiteFile
-from optimizer.scenario_io.plan_document import schedule_from_document
 
 SECOND = timedelta(seconds=1)
 
@@ -48,7 +47,7 @@ def site_of(work: SiteWork) -> Site:
 
 
 def situation_of(
-    work: SiteWork, site: Site, state: SiteState, *, now: datetime, settings: Settings
+    work: SiteWork, site: Site, state: SiteState, *, now: datetime, settings: Settings, previous: Schedule | None
 ) -> Situation | None:
     """What is to be planned now; None where nobody charges and nothing is allowed from now on.
 
@@ -61,6 +60,7 @@ def situation_of(
         state: What its messages add up to.
         now: The present.
         settings: Horizon, step, and how long measured generation counts.
+        previous: The plan in force.
     """
     start = now.astimezone(UTC).replace(microsecond=0)
     horizon = start + timedelta(hours=settings.horizon_hours)
@@ -85,7 +85,7 @@ def situation_of(
         sessions=tuple(sessions),
         tariff=_tariff(work.prices, site, (start, end), notes),
         forecasts=reduced,
-        previous=None if work.plan is None else schedule_from_document(json.loads(work.plan.document), site),
+        previous=previous,
     )
     return Situation(
         scenario=scenario,
@@ -112,6 +112,21 @@ def next_edge(situation: Situation, *, now: datetime) -> datetime:
         raster = situation.options.raster
         edges.append(ceil_to_raster(now + SECOND, raster, situation.site.time_zone))
     return min(edges)
+
+
+def next_awakening(
+    work: SiteWork, site: Site, state: SiteState, *, now: datetime, settings: Settings
+) -> datetime | None:
+    """When the first session or forecast that begins beyond the horizon comes within it; None where there is none."""
+    horizon_length = timedelta(hours=settings.horizon_hours)
+    begins = [SessionRow.model_validate_json(one.document).to_domain().arrival for one in work.sessions] + [
+        block.start
+        for (group_id, kind, _), blocks in state.forecasts.series.items()
+        if kind in IMPORT_KINDS and site.has_group(group_id)
+        for block in blocks
+    ]
+    horizon = now + horizon_length
+    return min((begin - horizon_length + SECOND for begin in begins if begin >= horizon), default=None)
 
 
 def _sessions(

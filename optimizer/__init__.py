@@ -1,6 +1,6 @@
 """How we decide: an optimal, verified schedule for a scenario. No web, and no protocol but at its edge."""
 
-from optimizer.engine import optimize
+from optimizer.engine import optimize, plan_without_solver
 from optimizer.options import (
     COST_OBJECTIVE,
     PEAK_OBJECTIVE,
@@ -22,5 +22,6 @@ __all__ = [
     "Stage",
     "Strategy",
     "optimize",
+    "plan_without_solver",
     "verify",
 ]

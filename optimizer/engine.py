@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from models.domain.scenario import Scenario
@@ -20,6 +20,9 @@ from optimizer.verify import verify
 logger = logging.getLogger(__name__)
 
 FALLBACK_STRATEGIES = (Strategy.LEAST_LAXITY, Strategy.EARLIEST_DEADLINE)
+
+Candidates = Callable[[CapacityProblem, OptimizeOptions, Stopwatch], Iterator[Outcome]]
+"""Plans to try, the best first."""
 
 
 def optimize(scenario: Scenario, options: OptimizeOptions | None = None) -> Schedule:
@@ -38,12 +41,39 @@ def optimize(scenario: Scenario, options: OptimizeOptions | None = None) -> Sche
         SolverConfigError: The solver is not there, or refuses an option.
         VerificationError: Not even the fallback holds every limit.
     """
-    options = options or OptimizeOptions()
+    return _planned(scenario, options or OptimizeOptions(), _candidates)
+
+
+def plan_without_solver(scenario: Scenario, options: OptimizeOptions, *, reason: str) -> Schedule:
+    """What stands in for the optimum where whoever was to solve for it did not answer.
+
+    Args:
+        scenario: What is known.
+        options: Window and raster.
+        reason: Why there is no optimum; the schedule's notes give it.
+
+    Returns:
+        The previous plan as far as it still holds or that of a heuristic, whichever leaves less energy undelivered.
+        It passed `optimizer.verify.verify`.
+
+    Raises:
+        InputError: The scenario cannot be planned.
+        VerificationError: No fallback holds every limit.
+    """
+
+    def candidates(problem: CapacityProblem, _: OptimizeOptions, watch: Stopwatch) -> Iterator[Outcome]:
+        return _fallbacks(problem, watch, reason)
+
+    return _planned(scenario, options, candidates)
+
+
+def _planned(scenario: Scenario, options: OptimizeOptions, candidates: Candidates) -> Schedule:
     watch = Stopwatch()
     with paused_garbage_collection():
         with watch.phase("prepare"):
             problem = prepare(scenario, options)
-        schedule = _first_that_holds(scenario, problem, options, watch)
+        outcomes = candidates(problem, options, watch)
+        schedule = _first_that_holds(scenario, problem, options, outcomes, watch)
     schedule = replace(schedule, seconds=watch.seconds)
     logger.info(
         "site=%s sessions=%d steps=%d columns=%d strategy=%s status=%s seconds=%.3f unmet_kwh=%.3f",
@@ -60,10 +90,14 @@ def optimize(scenario: Scenario, options: OptimizeOptions | None = None) -> Sche
 
 
 def _first_that_holds(
-    scenario: Scenario, problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch
+    scenario: Scenario,
+    problem: CapacityProblem,
+    options: OptimizeOptions,
+    outcomes: Iterable[Outcome],
+    watch: Stopwatch,
 ) -> Schedule:
     refused: VerificationError | None = None
-    for outcome in _candidates(problem, options, watch):
+    for outcome in outcomes:
         with watch.phase("extract"):
             schedule = to_schedule(problem, outcome)
         try:
@@ -101,14 +135,19 @@ def _candidates(problem: CapacityProblem, options: OptimizeOptions, watch: Stopw
         raise
     except SolverError as error:
         failure = str(error)
+    yield from _fallbacks(problem, watch, failure)
+
+
+def _fallbacks(problem: CapacityProblem, watch: Stopwatch, failure: str) -> Iterator[Outcome]:
+    """What may stand in for the optimum, the one that leaves least undelivered first."""
     logger.warning("falling back: %s", failure)
     with watch.phase("fallback"):
-        fallbacks = sorted(_fallbacks(problem), key=lambda outcome: _weighted_unmet(problem, outcome))
-    for outcome in fallbacks:
+        outcomes = sorted(_stand_ins(problem), key=lambda outcome: _weighted_unmet(problem, outcome))
+    for outcome in outcomes:
         yield replace(outcome, notes=(f"fallback to {outcome.strategy}: {failure}",))
 
 
-def _fallbacks(problem: CapacityProblem) -> Iterator[Outcome]:
+def _stand_ins(problem: CapacityProblem) -> Iterator[Outcome]:
     if problem.previous_energy_kwh is not None:
         yield Outcome(
             energy_kwh=tidy(problem, problem.previous_energy_kwh),

@@ -58,9 +58,11 @@ class PlanningBench:
     site_id: str = "depot"
 
     @classmethod
-    def make(cls, bench: Bench, profile: str = "standard", **site: Any) -> PlanningBench:
+    def make(
+        cls, bench: Bench, profile: str = "standard", *, overrides: dict[str, Any] | None = None, **site: Any
+    ) -> PlanningBench:
         """The depot, and nobody charging."""
-        made = cls(bench=bench, peer=bench.add_peer(profile), executor=InlineExecutor())
+        made = cls(bench=bench, peer=bench.add_peer(profile, overrides=overrides or {}), executor=InlineExecutor())
         made.put_site(**site)
         return made
 
@@ -124,6 +126,7 @@ class PlanningBench:
         kind: str = "CONSUMPTION",
         start: datetime | None = None,
         hours: float = 1.0,
+        unit: str = "KW",
         request_id: str = "made up",
     ) -> None:
         """Capacities one after the other from now on, unless told."""
@@ -132,7 +135,7 @@ class PlanningBench:
             {
                 "capacity": capacity,
                 "phase": "ALL",
-                "unit": "KW",
+                "unit": unit,
                 "start_time": (begin + index * hours * HOUR).isoformat(),
                 "end_time": (begin + (index + 1) * hours * HOUR).isoformat(),
             }
@@ -150,21 +153,27 @@ class PlanningBench:
         power_kw: float | None = None,
         category: str = "CHARGING",
         since: datetime | None = None,
+        at: datetime | None = None,
         direction: str = "IMPORT",
     ) -> None:
-        """The energy of an asset since an instant, or its power now."""
+        """The energy of an asset since an instant, or its power, now unless told."""
         asset: dict[str, Any] = {"asset_id": asset_id, "asset_category": category}
-        at = self.now.isoformat()
+        measured_at = (at or self.now).isoformat()
         if energy_kwh is not None:
             asset["energy_measurement"] = {
                 "value": energy_kwh,
                 "phase": "ALL",
                 "unit": "KWH",
                 "direction": direction,
-                "measure_time": at,
+                "measure_time": measured_at,
             } | ({} if since is None else {"initial_measure_time": since.isoformat()})
         if power_kw is not None:
-            asset["instantaneous_measurement"] = {"value": power_kw, "phase": "ALL", "unit": "KW", "measure_time": at}
+            asset["instantaneous_measurement"] = {
+                "value": power_kw,
+                "phase": "ALL",
+                "unit": "KW",
+                "measure_time": measured_at,
+            }
         answer = self.peer.send("/update_asset_measurements", {"group_id": "main", "measurements": [asset]})
         assert answer.status_code == 204, answer.text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -73,6 +74,18 @@ class TestWhen:
 
         assert plans.run() == 0
         assert plans.stored_site().due_at is None
+
+    def test_what_lies_beyond_the_horizon_wakes_it_in_time(self, plans: PlanningBench) -> None:
+        """A session in 60 h and a horizon of 48 h: nothing to plan for 12 h, and then a plan though nothing is said."""
+        plans.put_session(arrival=plans.now + timedelta(hours=60))
+        assert plans.run() == 0
+
+        plans.bench.clock.advance(12 * 3600)
+        assert plans.run() == 0
+        plans.bench.clock.advance(60)
+
+        assert plans.run() == 1
+        assert plans.plan()["requested_energy_kwh"] == 20
 
     def test_forecasts_wholly_in_the_past_ask_for_nothing(self, plans: PlanningBench) -> None:
         """They are kept, and there is nothing to plan."""
@@ -243,6 +256,24 @@ class TestMeasurements:
         assert plans.run() == 1
         assert plans.plan()["requested_energy_kwh"] == pytest.approx(18)
 
+    def test_measurements_that_lag_are_no_drift(self, plans: PlanningBench) -> None:
+        """20 kW all along, told ten minutes late each time: what was planned meanwhile is taken as delivered."""
+        begin = plans.now
+        plans.put_session(hours=8, energy_kwh=100)
+        plans.forecast(*[20] * 8)
+        plans.run()
+        plans.bench.clock.advance(60)
+        plans.measure("C1", energy_kwh=20 / 60, since=begin)
+        solved = [plans.run()]
+        for _ in range(6):
+            lagging = plans.now
+            plans.bench.clock.advance(600)
+            plans.run()  # at the edges of steps
+            plans.measure("C1", energy_kwh=20 / 6, since=lagging - timedelta(minutes=10), at=lagging)
+            solved.append(plans.run())
+
+        assert solved == [0] * 7
+
     def test_the_same_need_stated_again_is_not_a_new_one(self, plans: PlanningBench) -> None:
         """A peer that sends its sessions again has not lost what was delivered; a changed need counts anew."""
         begin = plans.now
@@ -357,6 +388,19 @@ class TestWhatGoesOut:
 
         (message,) = plans.waiting(OutboxKind.OPTIMUM)
         assert message.message.correlation_id == ""
+
+    @pytest.mark.parametrize(("overrides", "capacity"), [({}, 10.0), ({"ampere_all_per_conductor": False}, 30.0)])
+    def test_current_is_answered_as_the_peer_counts_it(
+        self, bench: Bench, overrides: dict[str, Any], capacity: float
+    ) -> None:
+        """10 A on each of three conductors at 230 V are 6.9 kW; to a peer that states the sum the same is 30 A."""
+        plans = PlanningBench.make(bench, overrides=overrides)
+        plans.put_session(energy_kwh=100)
+        plans.forecast(capacity, unit="A")
+        plans.run()
+
+        assert plans.optimum()[0]["capacity"] == capacity
+        assert plans.power_kw("S1", plans.now) == pytest.approx(6.9)
 
     def test_a_newer_plan_supersedes_what_waits(self, plans: PlanningBench) -> None:
         """A peer that was away gets the newest plan, not all of them."""

@@ -1,0 +1,171 @@
+"""Solving elsewhere: real worker processes that answer, die, hang, or lose their server; and a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+
+import pytest
+
+from api import executor as executor_module
+from api.executor import SolveExecutor
+from api.settings import Settings
+from models.domain import Scenario, ScheduleStatus
+from models.errors import InputError
+from optimizer import OptimizeOptions
+from tests.builders import make_scenario, make_session
+
+OPTIONS = OptimizeOptions()
+ORPHAN = """
+import sys, time
+from api.executor import SolveExecutor
+from api.settings import Settings
+
+if __name__ == "__main__":
+    executor = SolveExecutor(Settings())
+    executor.start()
+    while not executor._executor._processes:
+        time.sleep(0.01)
+    print(*executor._executor._processes, flush=True)
+    time.sleep(600)
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class _Trouble(Scenario):
+    """A scenario that does something to the process that unpacks it."""
+
+    deed: Callable[[], object] = os.getpid
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        """What a worker runs to get it."""
+        return _unpack, (self.deed,)
+
+
+def _unpack(deed: Callable[[], object]) -> Scenario:
+    deed()
+    return make_scenario()
+
+
+def _hang() -> None:
+    time.sleep(600)
+
+
+def _die() -> None:
+    os._exit(1)
+
+
+def trouble(deed: Callable[[], object]) -> Scenario:
+    """10 kWh for one session, and a deed."""
+    plain = make_scenario()
+    return _Trouble(site=plain.site, sessions=plain.sessions, deed=deed)
+
+
+@pytest.fixture
+def solver() -> Iterator[SolveExecutor]:
+    """One worker process, and five seconds for a plan."""
+    made = SolveExecutor(Settings(solve_deadline_s=5))
+    made.start()
+    with closing(made):
+        yield made
+
+
+def test_a_plan_of_another_process(solver: SolveExecutor) -> None:
+    """What comes back is optimal."""
+    schedule = asyncio.run(solver.solve(make_scenario(), OPTIONS))
+
+    assert schedule.status is ScheduleStatus.OPTIMAL
+    assert schedule.delivered_energy_kwh == pytest.approx(10)
+
+
+def test_what_cannot_be_planned_is_told(solver: SolveExecutor) -> None:
+    """The error of the worker is the error of the call, with its words."""
+    with pytest.raises(InputError, match="C9"):
+        asyncio.run(solver.solve(make_scenario(sessions=[make_session(charger_id="C9")]), OPTIONS))
+
+
+def test_a_worker_that_dies_is_replaced(solver: SolveExecutor) -> None:
+    """A scenario that kills whoever unpacks it gets a stand-in, and the next one an optimum."""
+    killed = asyncio.run(solver.solve(trouble(_die), OPTIONS))
+    following = asyncio.run(solver.solve(make_scenario(), OPTIONS))
+
+    assert (killed.status, following.status) == (ScheduleStatus.FALLBACK, ScheduleStatus.OPTIMAL)
+    assert "no worker answered" in killed.notes[0]
+    assert killed.delivered_energy_kwh == pytest.approx(10)
+
+
+def test_whoever_was_beside_a_dying_worker_is_served(solver: SolveExecutor) -> None:
+    """The pool breaks for all that wait; the others are solved by the next one."""
+
+    async def both() -> list[ScheduleStatus]:
+        bad, good = trouble(_die), make_scenario()
+        plans = await asyncio.gather(*(solver.solve(one, OPTIONS) for one in (good, bad, good, good)))
+        return [plan.status for plan in plans]
+
+    statuses = asyncio.run(both())
+
+    assert statuses[1] is ScheduleStatus.FALLBACK
+    assert ScheduleStatus.OPTIMAL in statuses
+    assert asyncio.run(solver.solve(make_scenario(), OPTIONS)).status is ScheduleStatus.OPTIMAL
+
+
+def test_a_worker_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Past the deadline a stand-in is made here, and the worker is ended."""
+    monkeypatch.setattr(executor_module, "PATIENCE_S", 0.5)
+    made = SolveExecutor(Settings(solve_deadline_s=0.5))
+    made.start()
+    with closing(made):
+        schedule = asyncio.run(made.solve(trouble(_hang), OPTIONS))
+
+    assert schedule.status is ScheduleStatus.FALLBACK
+
+
+def test_workers_do_not_outlive_a_server_that_is_killed() -> None:
+    """A server that gets no chance to end its workers leaves none behind."""
+    server = subprocess.Popen([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, text=True)
+    assert server.stdout is not None
+    with server.stdout:
+        worker = int(server.stdout.readline())
+    server.send_signal(signal.SIGKILL)
+    server.wait()
+
+    end_s = time.monotonic() + 30
+    while _lives(worker) and time.monotonic() < end_s:
+        time.sleep(0.05)
+    assert not _lives(worker)
+
+
+def test_a_cluster_solves() -> None:
+    """A Dask scheduler named by its address takes the place of processes of our own."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp://", host="127.0.0.1"
+    ) as cluster:
+        made = SolveExecutor(Settings(executor=cluster.scheduler_address))
+        made.start()
+        with closing(made):
+            schedule = asyncio.run(made.solve(make_scenario(), OPTIONS))
+
+    assert schedule.status is ScheduleStatus.OPTIMAL
+
+
+def test_a_cluster_that_does_not_answer_is_named() -> None:
+    """The server refuses to start, and says where it looked."""
+    made = SolveExecutor(Settings(executor="tcp://127.0.0.1:9", solve_deadline_s=0.5))
+    with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
+        made.start()
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
