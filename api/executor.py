@@ -23,8 +23,6 @@ logger = logging.getLogger(__name__)
 
 PATIENCE_S = 5.0
 """How long a worker may be late beyond the deadline that the solver itself keeps."""
-ATTEMPTS = 2
-"""A worker that died may have died of another scenario."""
 
 
 class SolveExecutor:
@@ -39,6 +37,8 @@ class SolveExecutor:
         self._executor: Executor | None = None
         self._client: Any = None
         self._replacing = threading.Lock()
+        self._free = asyncio.Semaphore(settings.solver_processes)
+        self._alone = asyncio.Lock()
 
     @property
     def alive(self) -> bool:
@@ -84,19 +84,28 @@ class SolveExecutor:
         """
         limit_s = options.solver.time_limit_s or self._settings.solve_deadline_s
         bounded = replace(options, solver=replace(options.solver, time_limit_s=limit_s))
-        reason = ""
-        for _ in range(ATTEMPTS):
-            executor = self._executor
+        # The deadline counts from when a worker is free.
+        async with self._free:
             try:
-                async with asyncio.timeout(limit_s + PATIENCE_S):
-                    return await _submitted(executor, scenario, bounded)
+                try:
+                    return await self._solved(scenario, bounded, limit_s + PATIENCE_S)
+                except BrokenExecutor:
+                    # The worker may have died of another scenario. Each tries again alone, so that only that one fails.
+                    async with self._alone:
+                        return await self._solved(scenario, bounded, limit_s + PATIENCE_S)
             except (TimeoutError, BrokenExecutor, OSError) as error:
                 reason = f"no worker answered ({_reason(error)})"
-                logger.warning("site=%s %s", scenario.site.site_id, reason)
-                await asyncio.to_thread(self._replace, executor)
-                if isinstance(error, TimeoutError):
-                    break
         return await asyncio.to_thread(plan_without_solver, scenario, bounded, reason=reason)
+
+    async def _solved(self, scenario: Scenario, options: OptimizeOptions, deadline_s: float) -> Schedule:
+        executor = self._executor
+        try:
+            async with asyncio.timeout(deadline_s):
+                return await _submitted(executor, scenario, options)
+        except (TimeoutError, BrokenExecutor, OSError) as error:
+            logger.warning("site=%s no worker answered (%s)", scenario.site.site_id, _reason(error))
+            await asyncio.to_thread(self._replace, executor)
+            raise
 
     def _replace(self, broken: Executor | None) -> None:
         """Start processes anew, once, where they died or hang; a cluster looks after its own."""

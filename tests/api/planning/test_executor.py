@@ -58,6 +58,10 @@ def _hang() -> None:
     time.sleep(600)
 
 
+def _linger() -> None:
+    time.sleep(0.5)
+
+
 def _die() -> None:
     os._exit(1)
 
@@ -101,19 +105,20 @@ def test_a_worker_that_dies_is_replaced(solver: SolveExecutor) -> None:
     assert killed.delivered_energy_kwh == pytest.approx(10)
 
 
-def test_whoever_was_beside_a_dying_worker_is_served(solver: SolveExecutor) -> None:
-    """The pool breaks for all that wait; the others are solved by the next one."""
+def test_whoever_was_beside_a_dying_worker_is_served() -> None:
+    """Three processes, three scenarios: the pool breaks for all of them; two are solved by the next one."""
+    made = SolveExecutor(Settings(solve_deadline_s=5, solver_processes=3))
+    made.start()
 
-    async def both() -> list[ScheduleStatus]:
-        bad, good = trouble(_die), make_scenario()
-        plans = await asyncio.gather(*(solver.solve(one, OPTIONS) for one in (good, bad, good, good)))
+    async def all_at_once() -> list[ScheduleStatus]:
+        scenarios = (trouble(_die), trouble(_linger), trouble(_linger))
+        plans = await asyncio.gather(*(made.solve(one, OPTIONS) for one in scenarios))
         return [plan.status for plan in plans]
 
-    statuses = asyncio.run(both())
+    with closing(made):
+        statuses = asyncio.run(all_at_once())
 
-    assert statuses[1] is ScheduleStatus.FALLBACK
-    assert ScheduleStatus.OPTIMAL in statuses
-    assert asyncio.run(solver.solve(make_scenario(), OPTIONS)).status is ScheduleStatus.OPTIMAL
+    assert statuses == [ScheduleStatus.FALLBACK, ScheduleStatus.OPTIMAL, ScheduleStatus.OPTIMAL]
 
 
 def test_a_worker_that_hangs_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
