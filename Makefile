@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 PYTEST_ARGS ?= -n 2 --dist worksteal
+SERVE_ARGS ?= --demo --database-url sqlite:///build/capacity-optimizer.db
 
 BIN := .venv/bin
 INSTALLED := .venv/.installed
@@ -22,8 +23,14 @@ $(INSTALLED): pyproject.toml constraints.txt
 	@touch $@
 
 .PHONY: demo
-demo: $(INSTALLED)  ## Plan a real charging day and compare the strategies
+demo: $(INSTALLED)  ## Plan a real charging day, and play it against a server
 	@$(BIN)/python -m benchmarks.demo
+	@$(BIN)/python -m benchmarks.demo_online
+
+.PHONY: serve
+serve: $(INSTALLED)  ## Start the server and leave it running (SERVE_ARGS="--port 9000" to choose)
+	@mkdir -p build
+	@$(BIN)/oscp-serve $(SERVE_ARGS)
 
 .PHONY: test
 test: $(INSTALLED)  ## Run the tests (PYTEST_ARGS="-n 0 -k name" to choose)
@@ -48,6 +55,14 @@ reference: $(INSTALLED)  ## Rerun the reference optima and print the table
 .PHONY: bench
 bench: $(INSTALLED)  ## Measure times against the floor
 	@$(BIN)/python -m benchmarks.run
+
+.PHONY: load
+load: $(INSTALLED)  ## Measure the server under load, on both databases
+	@$(BIN)/python -m benchmarks.load
+
+.PHONY: crash
+crash: $(INSTALLED)  ## Kill the server under load, again and again, and count what is lost (an hour)
+	@$(BIN)/python -m benchmarks.crash
 
 .PHONY: clean
 clean:  ## Remove .venv, caches and what was built

@@ -14,11 +14,11 @@ from starlette.types import Lifespan
 
 from api.context import Context
 from api.delivery import Delivery
+from api.dependencies import TokenMemory
 from api.errors import install_error_handlers
 from api.executor import SolveExecutor
 from api.heartbeat import Heartbeats
-from api.metrics import RequestMetrics
-from api.middleware import RequestIds, RequestLimits
+from api.middleware import RequestIds, RequestLimits, RequestMetrics
 from api.oscp_client import OscpClient
 from api.persistence import DatabaseUnavailableError
 from api.persistence.maintenance import prune
@@ -60,6 +60,7 @@ def create_app(context: Context, *, loops: bool = True, executor: SolveExecutor 
     app.state.context = context
     app.state.executor = solver
     app.state.loops = Loops()
+    app.state.tokens = TokenMemory()
     install_error_handlers(app)
     app.add_middleware(RequestLimits, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)
     app.add_middleware(RequestMetrics, metrics=context.metrics)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any, NoReturn
@@ -16,6 +19,8 @@ from api.tokens import is_same, token_hash
 
 TOKEN_SCHEME = "token"  # noqa: S105 - the name of a scheme, in small letters
 BEARER_SCHEME = "bearer"
+REMEMBERED = 10_000
+REMEMBERED_S = 1.0
 
 OSCP_TOKEN = APIKeyHeader(
     name="Authorization",
@@ -45,6 +50,26 @@ class OscpCaller:
     token_hash: str
 
 
+class TokenMemory:
+    """Peers whose token was found lately, so that not every message of a busy one begins with a query."""
+
+    def __init__(self) -> None:
+        self._found: OrderedDict[str, tuple[float, OscpCaller]] = OrderedDict()
+
+    def get(self, hashed: str) -> OscpCaller | None:
+        """Who presents a token; None where it was not found lately."""
+        found_s, caller = self._found.get(hashed, (-math.inf, None))
+        return caller if time.monotonic() - found_s < REMEMBERED_S else None
+
+    def keep(self, caller: OscpCaller) -> None:
+        """Remember a token that was found just now; one that is remembered gets no older by it."""
+        if self.get(caller.token_hash) is None:
+            self._found[caller.token_hash] = (time.monotonic(), caller)
+            self._found.move_to_end(caller.token_hash)
+            if len(self._found) > REMEMBERED:
+                self._found.popitem(last=False)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
     """Who calls the REST API.
@@ -65,22 +90,30 @@ class Caller:
         return self.peer is None or self.peer.peer_id == peer_id
 
 
+async def context_of(request: Request) -> Context:
+    """What the parts of the server share, for routes that ask for it; a plain function would run in a thread."""
+    return get_context(request)
+
+
 def get_context(request: Request) -> Context:
     """What the parts of the server share."""
     context: Context = request.app.state.context
     return context
 
 
-async def oscp_caller(request: Request, _header: Annotated[str | None, Security(OSCP_TOKEN)] = None) -> OscpCaller:
-    """The peer that sends a message, by its token.
+async def oscp_caller(request: Request) -> OscpCaller:
+    """The peer that sends a message, by its token, as it was a moment ago: whoever keeps the message looks again.
 
     Raises:
         HTTPException: 401 without a token in the right form, 403 where it is unknown, revoked or expired.
     """
     scheme, token = _credentials(request, "Token")
-    caller = await _peer_of(request, token)
+    known: TokenMemory = request.app.state.tokens
+    hashed = token_hash(token)
+    caller = known.get(hashed) or await _peer_of(request, token)
     if caller is None:
         _refuse_token()
+    known.keep(caller)
     if scheme == BEARER_SCHEME and not caller.peer.profile.accept_bearer:
         _ask_for("Token", "the scheme of the header Authorization is not Token")
     return caller

@@ -8,12 +8,16 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from multiprocessing import connection
-from typing import Any
+from typing import Any, TypeVar
 
+from api.drafting import Draft, Task, drafted
 from api.settings import Settings
 from models.domain import CapacityGroup, Charger, ChargingSession, Scenario, Schedule, Site
 from models.errors import CapacityOptimizerError, InputError
@@ -21,8 +25,14 @@ from optimizer import OptimizeOptions, optimize, plan_without_solver
 
 logger = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 PATIENCE_S = 5.0
 """How long a worker may be late beyond the deadline that the solver itself keeps."""
+
+
+CLOSING_S = 2.0
+"""How long a worker may take to end by itself when the server stops."""
 
 
 class SolveExecutor:
@@ -62,7 +72,7 @@ class SolveExecutor:
         """End the processes, or leave the cluster."""
         executor, self._executor = self._executor, None
         if isinstance(executor, ProcessPoolExecutor):
-            _end(executor)
+            _end(executor, patience_s=CLOSING_S)
         elif executor is not None:
             executor.shutdown(wait=False)
         if self._client is not None:
@@ -84,26 +94,49 @@ class SolveExecutor:
         """
         limit_s = options.solver.time_limit_s or self._settings.solve_deadline_s
         bounded = replace(options, solver=replace(options.solver, time_limit_s=limit_s))
+        return await self._done(
+            partial(optimize, scenario, bounded),
+            lambda reason: plan_without_solver(scenario, bounded, reason=reason),
+            site_id=scenario.site.site_id,
+            deadline_s=limit_s + PATIENCE_S,
+        )
+
+    async def draft(self, task: Task) -> Draft:
+        """What comes of a look at a site, see `api.drafting.drafted`.
+
+        Raises:
+            CapacityOptimizerError: It cannot be planned.
+        """
+        return await self._done(
+            partial(drafted, task),
+            lambda reason: drafted(task, partial(plan_without_solver, reason=reason)),
+            site_id=task.work.site.site_id,
+            # It may plan twice: to ask for more capacity it plans with none.
+            deadline_s=2 * task.rules.solve_deadline_s + PATIENCE_S,
+        )
+
+    async def _done(self, work: Callable[[], T], stand_in: Callable[[str], T], *, site_id: str, deadline_s: float) -> T:
+        """What a worker makes of some work; where none answers, what is made here without a solver, told why."""
         # The deadline counts from when a worker is free.
         async with self._free:
             try:
                 try:
-                    return await self._solved(scenario, bounded, limit_s + PATIENCE_S)
+                    return await self._answer(work, site_id, deadline_s)
                 except BrokenExecutor:
-                    # The worker may have died of another scenario. Each tries again alone, so that only that one fails.
+                    # The worker may have died of other work. Each is tried again alone, so that only that one fails.
                     async with self._alone:
-                        return await self._solved(scenario, bounded, limit_s + PATIENCE_S)
+                        return await self._answer(work, site_id, deadline_s)
             except (TimeoutError, BrokenExecutor, OSError) as error:
                 reason = f"no worker answered ({_reason(error)})"
-        return await asyncio.to_thread(plan_without_solver, scenario, bounded, reason=reason)
+        return await asyncio.to_thread(stand_in, reason)
 
-    async def _solved(self, scenario: Scenario, options: OptimizeOptions, deadline_s: float) -> Schedule:
+    async def _answer(self, work: Callable[[], T], site_id: str, deadline_s: float) -> T:
         executor = self._executor
         try:
             async with asyncio.timeout(deadline_s):
-                return await _submitted(executor, scenario, options)
+                return await _submitted(executor, work)
         except (TimeoutError, BrokenExecutor, OSError) as error:
-            logger.warning("site=%s no worker answered (%s)", scenario.site.site_id, _reason(error))
+            logger.warning("site=%s no worker answered (%s)", site_id, _reason(error))
             await asyncio.to_thread(self._replace, executor)
             raise
 
@@ -112,7 +145,7 @@ class SolveExecutor:
         with self._replacing:
             if self._executor is not broken or not isinstance(broken, ProcessPoolExecutor):
                 return
-            _end(broken)
+            _end(broken, patience_s=0.0)
             self._executor = self._pool()
 
     def _pool(self) -> ProcessPoolExecutor:
@@ -143,10 +176,10 @@ class SolveExecutor:
         return executor
 
 
-async def _submitted(executor: Executor | None, scenario: Scenario, options: OptimizeOptions) -> Schedule:
+async def _submitted(executor: Executor | None, work: Callable[[], T]) -> T:
     if executor is None:
         raise BrokenExecutor("the executor was not started")
-    future = executor.submit(optimize, scenario, options)
+    future = executor.submit(work)
     try:
         return await asyncio.wrap_future(future)
     except (CapacityOptimizerError, TimeoutError, BrokenExecutor, OSError, asyncio.CancelledError):
@@ -155,13 +188,15 @@ async def _submitted(executor: Executor | None, scenario: Scenario, options: Opt
         raise CapacityOptimizerError(f"the solver failed: {type(error).__name__}: {error}") from error
 
 
-def _end(pool: ProcessPoolExecutor) -> None:
+def _end(pool: ProcessPoolExecutor, *, patience_s: float) -> None:
     """End processes whatever they are at: what they make is published elsewhere, or not at all."""
-    workers = set(getattr(pool, "_processes", None) or ())
+    ids = set(getattr(pool, "_processes", None) or ())
+    workers = [process for process in multiprocessing.active_children() if process.pid in ids]
     pool.shutdown(wait=False, cancel_futures=True)
-    for process in multiprocessing.active_children():
-        if process.pid in workers:
-            process.kill()
+    end_s = time.monotonic() + patience_s
+    for process in workers:
+        process.join(max(0.0, end_s - time.monotonic()))
+        process.kill()
 
 
 def _reason(error: Exception) -> str:
@@ -183,8 +218,9 @@ def warm_up() -> None:
 
 
 def _prepare_worker() -> None:
-    # Ctrl+C reaches every process of a terminal; the server tells its workers when to end.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A terminal and a service manager signal every process; the server tells its workers when to end.
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
 
 

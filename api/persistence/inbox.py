@@ -6,15 +6,20 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, text, update
 
 from api.persistence.tables import seen_request, segment
 from api.records import Segment
 from models.errors import InputError
 
 _KEY = ("peer_id", "path", "group_id", "request_id", "body_hash")
+_COLUMNS = (*_KEY, "seen_at")
 _SEEN = select(seen_request.c.seen_at).where(*(seen_request.c[name] == bindparam(name) for name in _KEY))
-_SEE = insert(seen_request)
+# The same words in both databases.
+_SEE = text(
+    f"INSERT INTO {seen_request.name} ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) "  # noqa: S608
+    "ON CONFLICT DO NOTHING"
+).bindparams(bindparam("seen_at", type_=seen_request.c.seen_at.type))
 
 
 class Inbox:
@@ -28,10 +33,9 @@ class Inbox:
     ) -> bool:
         """Whether the same request came before, not longer ago than the memory; from now on it has."""
         key = dict(zip(_KEY, (peer_id, path, group_id, request_id, body_hash), strict=True))
-        seen_at: datetime | None = self._connection.execute(_SEEN, key).scalar()
-        if seen_at is None:
-            self._connection.execute(_SEE, key | {"seen_at": now})
+        if self._connection.execute(_SEE, key | {"seen_at": now}).rowcount:
             return False
+        seen_at: datetime = self._connection.execute(_SEEN, key).scalar_one()
         # The clock may have stepped back: what was seen in its future was seen all the same.
         if now - seen_at <= timedelta(seconds=memory_s):
             return True

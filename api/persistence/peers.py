@@ -42,6 +42,10 @@ _BY_TOKEN = (
         or_(token.c.expires_at.is_(None), token.c.expires_at > bindparam("now", type_=token.c.expires_at.type)),
     )
 )
+_HOLDER = select(token.c.peer_id, token.c.kind).where(
+    token.c.token_hash == bindparam("token_hash"),
+    or_(token.c.expires_at.is_(None), token.c.expires_at > bindparam("now", type_=token.c.expires_at.type)),
+)
 _HEARD = (
     update(peer)
     .where(
@@ -113,6 +117,11 @@ class Peers:
         """Whose token it is, by its hash; None where it was never issued, is revoked or has expired."""
         row = self._connection.execute(_BY_TOKEN, {"token_hash": token_hash, "now": now}).one_or_none()
         return None if row is None else (self._to_peer(row), TokenKind(row.token_kind))
+
+    def holder_of(self, token_hash: str, *, now: datetime) -> tuple[str, TokenKind] | None:
+        """Id of the peer whose token it is, as `by_token`."""
+        row = self._connection.execute(_HOLDER, {"token_hash": token_hash, "now": now}).one_or_none()
+        return None if row is None else (row.peer_id, TokenKind(row.kind))
 
     def add_token(self, peer_id: str, token_hash: str, kind: TokenKind, *, now: datetime) -> None:
         """Let a peer present a token from now on."""

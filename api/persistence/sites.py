@@ -56,7 +56,7 @@ _BUMP = (
 )
 _APPEND = insert(event)
 _SITE = select(site, site_content.c.document).join(site_content, site_content.c.site_id == site.c.site_id)
-_OF_GROUP = _SITE.join(site_group, site_group.c.site_id == site.c.site_id).where(
+_OF_GROUP = select(site_group.c.site_id).where(
     site_group.c.peer_id == bindparam("peer"), site_group.c.group_id == bindparam("group")
 )
 
@@ -127,16 +127,16 @@ class Sites:
             .values(state=OutboxState.SUPERSEDED, finished_at=outbox.c.created_at)
         )
 
-    def of_group(self, peer_id: str, group_id: str) -> StoredSite:
-        """The site of a peer that has a group.
+    def id_of_group(self, peer_id: str, group_id: str) -> str:
+        """Id of the site of a peer that has a group.
 
         Raises:
             NotFoundError: The peer has no such group.
         """
-        row = self._connection.execute(_OF_GROUP, {"peer": peer_id, "group": group_id}).one_or_none()
-        if row is None:
+        site_id: str | None = self._connection.execute(_OF_GROUP, {"peer": peer_id, "group": group_id}).scalar()
+        if site_id is None:
             raise NotFoundError(f"there is no group {group_id!r}")
-        return _to_site(row)
+        return site_id
 
     def append_event(
         self, site_id: str, kind: EventKind, group_id: str, *, request_id: str, body: str, now: datetime

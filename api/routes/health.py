@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from api.context import Context
-from api.dependencies import get_context, operator, rest_caller
+from api.dependencies import context_of, operator, rest_caller
 from api.persistence import DatabaseUnavailableError, Transaction
 from api.records import PeerState
 from api.rest_schemas import Readiness
@@ -27,7 +27,7 @@ READY = {"ready": True, "checks": {"database": True, "migrations": True, "execut
 NOT_READY = {"ready": False, "checks": {"database": False, "migrations": False, "executor": True, "loops": True}}
 METRICS_EXAMPLE = 'oscp_requests_total{method="GET",route="/healthz",status="200"} 1.0\n'
 
-ContextOf = Annotated[Context, Depends(get_context)]
+ContextOf = Annotated[Context, Depends(context_of)]
 
 
 @router.get(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response, status
 from fastapi.responses import JSONResponse
 
 from api.context import Context
-from api.dependencies import Caller, get_context, rest_caller
+from api.dependencies import Caller, context_of, rest_caller
 from api.records import PeerState
 from api.rest_schemas import OptimizeRequest, PlanDocument
 from api.routes import examples
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/v1", responses=NEEDS_CALLER)
     openapi_extra=documented_body(OptimizeRequest, {"One session under a forecast": examples.OPTIMIZE}),
 )
 async def optimize(
-    request: Request, caller: Annotated[Caller, Depends(rest_caller)], context: Annotated[Context, Depends(get_context)]
+    request: Request, caller: Annotated[Caller, Depends(rest_caller)], context: Annotated[Context, Depends(context_of)]
 ) -> Response:
     """Plan what a scenario folder holds, sent in one document; for the operator and registered peers."""
     if caller.peer is not None and caller.peer.state is not PeerState.REGISTERED:

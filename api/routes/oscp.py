@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from http import HTTPMethod
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Depends, HTTPException, Request, Response, status
+from fastapi import APIRouter, HTTPException, Request, Response, Security, status
+from fastapi.routing import APIRoute
 from pydantic import BaseModel
 
 from api.context import Context
-from api.dependencies import OscpCaller, get_context, oscp_caller
+from api.dependencies import OSCP_TOKEN, OscpCaller, get_context, oscp_caller
 from api.services import handshake, messages, registration
 from api.services.reading import Incoming
 from models.oscp.v20 import (
@@ -29,8 +30,6 @@ OSCP_PATH = "/oscp/co/2.0"
 JSON_CHARSETS = ("", "utf-8", "utf8", "us-ascii")
 SEGMENT_HEADERS = ("X-Segment-Index", "X-Segment-Count")
 MAX_SEGMENT_DIGITS = 9
-
-router = APIRouter(prefix=OSCP_PATH, tags=["OSCP 2.0"])
 
 Service = Callable[[Context, Incoming], Awaitable[None]]
 
@@ -58,7 +57,39 @@ class MessageRoute:
     segmented: bool = False
 
 
+# The frequent ones first: they are looked through in this order.
 ROUTES = (
+    MessageRoute(
+        method=HTTPMethod.POST,
+        path="/update_group_capacity_forecast",
+        summary="State what a group may draw or feed in",
+        serve=messages.take_forecast,
+        body=UpdateGroupCapacityForecast,
+        segmented=True,
+    ),
+    MessageRoute(
+        method=HTTPMethod.POST,
+        path="/update_asset_measurements",
+        summary="State what was measured at assets of a group",
+        serve=messages.take_asset_measurements,
+        body=UpdateAssetMeasurements,
+        segmented=True,
+    ),
+    MessageRoute(
+        method=HTTPMethod.POST,
+        path="/update_group_measurements",
+        summary="State what was measured for a group as a whole",
+        serve=messages.take_group_measurements,
+        body=UpdateGroupMeasurements,
+        segmented=True,
+    ),
+    MessageRoute(
+        method=HTTPMethod.POST,
+        path="/heartbeat",
+        summary="Say until when you count as alive",
+        serve=handshake.take_heartbeat,
+        body=Heartbeat,
+    ),
     MessageRoute(
         method=HTTPMethod.POST,
         path="/register",
@@ -95,37 +126,6 @@ ROUTES = (
         body=HandshakeAcknowledge,
         aliases=("/handshake_acknowledgment", "/handshake_acknowledgement"),
     ),
-    MessageRoute(
-        method=HTTPMethod.POST,
-        path="/heartbeat",
-        summary="Say until when you count as alive",
-        serve=handshake.take_heartbeat,
-        body=Heartbeat,
-    ),
-    MessageRoute(
-        method=HTTPMethod.POST,
-        path="/update_group_capacity_forecast",
-        summary="State what a group may draw or feed in",
-        serve=messages.take_forecast,
-        body=UpdateGroupCapacityForecast,
-        segmented=True,
-    ),
-    MessageRoute(
-        method=HTTPMethod.POST,
-        path="/update_asset_measurements",
-        summary="State what was measured at assets of a group",
-        serve=messages.take_asset_measurements,
-        body=UpdateAssetMeasurements,
-        segmented=True,
-    ),
-    MessageRoute(
-        method=HTTPMethod.POST,
-        path="/update_group_measurements",
-        summary="State what was measured for a group as a whole",
-        serve=messages.take_group_measurements,
-        body=UpdateGroupMeasurements,
-        segmented=True,
-    ),
 )
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -143,13 +143,19 @@ NO_VERSION: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _endpoint(message: MessageRoute) -> Callable[..., Awaitable[Response]]:
-    async def endpoint(
-        request: Request,
-        caller: Annotated[OscpCaller, Depends(oscp_caller)],
-        context: Annotated[Context, Depends(get_context)],
-    ) -> Response:
-        await message.serve(context, await _incoming(message, request, caller))
+class _PlainRoute(APIRoute):
+    """A route whose endpoint gets the request as it is: to resolve what else it might ask for takes long."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The endpoint."""
+        endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return endpoint
+
+
+def _endpoint(message: MessageRoute) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    async def endpoint(request: Request) -> Response:
+        caller = await oscp_caller(request)
+        await message.serve(get_context(request), await _incoming(message, request, caller))
         return Response(status_code=status.HTTP_204_NO_CONTENT)
 
     return endpoint
@@ -283,5 +289,7 @@ def _inlined(schema: dict[str, Any]) -> Any:  # noqa: ANN401 - JSON
     return inlined(schema)
 
 
+# The dependency is there for the documentation; the endpoint sees to it.
+router = APIRouter(prefix=OSCP_PATH, tags=["OSCP 2.0"], route_class=_PlainRoute, dependencies=[Security(OSCP_TOKEN)])
 for _message in ROUTES:
     _add_routes(_message)

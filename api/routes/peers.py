@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request, Response, status
 
 from api.context import Context
-from api.dependencies import get_context, operator
+from api.dependencies import context_of, operator
 from api.rest_schemas import IssuedPeer, NewPeer, OutboxView, PeerDetails, PeerView
 from api.routes import examples
 from api.routes.bodies import CONFLICT, NEEDS_CALLER, NEEDS_JSON, answer, documented_body, problem, raw_body
@@ -24,7 +24,7 @@ PeerId = Annotated[
         min_length=1, max_length=128, pattern=ID_PATTERN, description="Our id of the peer", examples=[examples.PEER_ID]
     ),
 ]
-ContextOf = Annotated[Context, Depends(get_context)]
+ContextOf = Annotated[Context, Depends(context_of)]
 
 
 @router.post(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response, status
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from api.context import Context
-from api.dependencies import Caller, get_context, operator, rest_caller
+from api.dependencies import Caller, context_of, operator, rest_caller
 from api.records import StoredSite
 from api.rest_schemas import (
     BlockView,
@@ -60,7 +60,7 @@ SiteId = Annotated[
 SessionId = Annotated[
     str, Path(min_length=1, max_length=128, pattern=ID_PATTERN, description="Id of the session", examples=["S1"])
 ]
-ContextOf = Annotated[Context, Depends(get_context)]
+ContextOf = Annotated[Context, Depends(context_of)]
 CallerOf = Annotated[Caller, Depends(rest_caller)]
 
 

@@ -31,6 +31,8 @@ logger = logging.getLogger(__name__)
 
 HIGHEST_VOLTAGE_V = 100_000.0
 """The highest that a site may state: what can be converted there can be converted everywhere."""
+PLAIN_CAPACITY = 1e5
+"""Up to this it is less in whatever unit: as energy within a millisecond, 3.6e11 kW."""
 MAX_CAPACITY_KW = 1e12
 """A thousand terawatts; more than that comes out only of an energy for a block of a few milliseconds."""
 
@@ -111,10 +113,10 @@ async def _take_whole(context: Context, incoming: Incoming, kind: MessageKind[Me
         prepared = _prepared(kind, incoming, reading)
 
     def keep(tx: Transaction) -> tuple[str, int] | None:
-        peer = incoming.sender(tx, now=now)
+        incoming.require_sender(tx, now=now)
         if incoming.is_repetition(tx, group_id=prepared.group_id, now=now, memory_s=settings.request_memory_s):
             return None
-        return _append(tx, peer.peer_id, incoming, kind.event, prepared, now)
+        return _append(tx, incoming, kind.event, prepared, now)
 
     return await context.database.write(keep)
 
@@ -125,21 +127,21 @@ async def _take_segment(context: Context, incoming: Incoming, kind: MessageKind[
     reading = reading_context(incoming.peer, settings)
 
     def keep(tx: Transaction) -> tuple[str, int] | InputError | None:
-        peer = incoming.sender(tx, now=now)
+        incoming.require_sender(tx, now=now)
         if incoming.is_repetition(tx, now=now, memory_s=settings.request_memory_s):
             return None
-        segments = _with_segment(tx, peer.peer_id, incoming, settings, now)
+        segments = _with_segment(tx, incoming, settings, now)
         if segments is None:
-            tx.peers.heard(peer.peer_id, now=now)
+            tx.peers.heard(incoming.peer.peer_id, now=now)
             return None
         # In the transaction that takes the parts out, for they are acknowledged: the message is never in neither place.
         try:
             message = _joined(kind, [segment.body for segment in segments], reading)
-            prepared = _restated(kind, message, peer.profile)
+            prepared = _restated(kind, message, incoming.peer.profile)
         except InputError as error:
             # Returned, not raised: what can never be read is not kept until it is too old.
             return error
-        return _append(tx, peer.peer_id, incoming, kind.event, prepared, now)
+        return _append(tx, incoming, kind.event, prepared, now)
 
     result = await context.database.write(keep)
     if isinstance(result, InputError):
@@ -147,12 +149,10 @@ async def _take_segment(context: Context, incoming: Incoming, kind: MessageKind[
     return result
 
 
-def _with_segment(
-    tx: Transaction, peer_id: str, incoming: Incoming, settings: Settings, now: datetime
-) -> Sequence[Segment] | None:
+def _with_segment(tx: Transaction, incoming: Incoming, settings: Settings, now: datetime) -> Sequence[Segment] | None:
     index, count = incoming.segment or (1, 1)
     return tx.inbox.add_segment(
-        peer_id,
+        incoming.peer.peer_id,
         incoming.path,
         Segment(
             index=index,
@@ -169,11 +169,16 @@ def _with_segment(
 
 
 def _append(
-    tx: Transaction, peer_id: str, incoming: Incoming, event: EventKind, prepared: _Prepared, now: datetime
+    tx: Transaction, incoming: Incoming, event: EventKind, prepared: _Prepared, now: datetime
 ) -> tuple[str, int]:
-    site = tx.sites.of_group(peer_id, prepared.group_id)
+    peer_id = incoming.peer.peer_id
     version = tx.sites.append_event(
-        site.site_id, event, prepared.group_id, request_id=incoming.request_id, body=prepared.body, now=now
+        tx.sites.id_of_group(peer_id, prepared.group_id),
+        event,
+        prepared.group_id,
+        request_id=incoming.request_id,
+        body=prepared.body,
+        now=now,
     )
     tx.peers.heard(peer_id, now=now)
     return prepared.group_id, version
@@ -203,6 +208,8 @@ def _joined(kind: MessageKind[MessageT], bodies: Sequence[bytes], reading: Readi
 
 
 def _check_forecast(message: UpdateGroupCapacityForecast) -> None:
+    if all(block.capacity <= PLAIN_CAPACITY for block in message.forecasted_blocks):
+        return
     for index, block in enumerate(to_capacity_forecast(message, voltage_v=HIGHEST_VOLTAGE_V).blocks):
         if block.capacity_kw > MAX_CAPACITY_KW:
             stated = message.forecasted_blocks[index]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,14 +11,13 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, to_json
 
 from api.persistence import Transaction
 from api.records import Peer, TokenKind
 from api.settings import Settings
 from models.errors import CapacityOptimizerError, InputError, shortened
 from models.oscp.v20 import ReadingContext
-from models.oscp.v20.fields import to_wire_text
 
 THREAD_BYTES = 64_000
 """From this size on a body is read in a thread: a message of some MB takes longer than others may wait."""
@@ -34,6 +32,9 @@ class TokenRefusedError(CapacityOptimizerError):
 
 class UnservedVersionError(CapacityOptimizerError):
     """A peer and this server have no version of the protocol in common."""
+
+
+REVOKED = "the token was revoked or has expired; present the one of the last registration"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +71,7 @@ class Incoming:
         """
         found = tx.peers.by_token(self.token_hash, now=now)
         if found is None:
-            raise TokenRefusedError("the token was revoked or has expired; present the one of the last registration")
+            raise TokenRefusedError(REVOKED)
         return found
 
     def sender(self, tx: Transaction, *, now: datetime) -> Peer:
@@ -80,9 +81,19 @@ class Incoming:
             TokenRefusedError: The token is not valid any more, or only good for registering.
         """
         peer, kind = self.caller(tx, now=now)
-        if kind is TokenKind.INITIAL and peer.profile.registers:
-            raise TokenRefusedError("this token is only good for POST /register; register first")
+        _require_registered(peer, kind)
         return peer
+
+    def require_sender(self, tx: Transaction, *, now: datetime) -> None:
+        """The same where nothing more is to be known of the peer.
+
+        Raises:
+            TokenRefusedError: The token is not valid any more, or only good for registering.
+        """
+        holder = tx.peers.holder_of(self.token_hash, now=now)
+        if holder is None or holder[0] != self.peer.peer_id:
+            raise TokenRefusedError(REVOKED)
+        _require_registered(self.peer, holder[1])
 
     def is_repetition(self, tx: Transaction, *, group_id: str = "", now: datetime, memory_s: float) -> bool:
         """Whether the same request came before; never, where it has no X-Request-ID."""
@@ -92,6 +103,11 @@ class Incoming:
         return tx.inbox.is_repetition(
             self.peer.peer_id, self.path, group_id, self.request_id, digest, now=now, memory_s=memory_s
         )
+
+
+def _require_registered(peer: Peer, kind: TokenKind) -> None:
+    if kind is TokenKind.INITIAL and peer.profile.registers:
+        raise TokenRefusedError("this token is only good for POST /register; register first")
 
 
 async def read_message(kind: type[MessageT], incoming: Incoming, settings: Settings) -> MessageT:
@@ -145,4 +161,4 @@ def described(problems: Sequence[ErrorDetails]) -> str:
 
 def exact_json(message: BaseModel) -> str:
     """A message as JSON with every digit of its numbers, which the wire format rounds."""
-    return json.dumps(message.model_dump(), default=to_wire_text, separators=(",", ":"))
+    return to_json(message.model_dump()).decode()

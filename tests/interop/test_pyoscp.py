@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.interop.live import Operator, Pyoscp, forecast, our_server, pyoscp, this_hour, until
+from benchmarks.pyoscp import Pyoscp, UnavailableError, pyoscp, python_with_pyoscp
+from tests.interop.live import Bench, forecast, our_server, this_hour, until
 
 FIRST = "first-token-that-it-accepts"
 HANDLERS = {"fp": "handleUpdateGroupCapacityForecast", "cp": "handleAdjustGroupCapacityForecast"}
@@ -17,8 +18,16 @@ HANDLERS = {"fp": "handleUpdateGroupCapacityForecast", "cp": "handleAdjustGroupC
 SETTINGS: dict[str, dict[str, Any]] = {"fp": {}, "cp": {"optimum_delivery": "adjust"}}
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _installed() -> None:
+    try:
+        python_with_pyoscp()
+    except UnavailableError as error:
+        pytest.skip(str(error))
+
+
 @pytest.fixture
-def operator(tmp_path: Path) -> Iterator[Operator]:
+def operator(tmp_path: Path) -> Iterator[Bench]:
     """A server of ours."""
     with our_server(tmp_path, heartbeat_interval_s=1) as made:
         yield made
@@ -31,7 +40,7 @@ def provider() -> Iterator[Pyoscp]:
         yield made
 
 
-def meet(operator: Operator, peer: Pyoscp, actor: str = "fp") -> str:
+def meet(operator: Bench, peer: Pyoscp, actor: str = "fp") -> str:
     """Register there and shake hands; our id of the peer."""
     asked = {"name": actor, "profile": "pyoscp", "base_url": peer.base_url, "token": FIRST}
     peer_id: str = operator.do("POST", "/v1/peers", asked | {"overrides": SETTINGS[actor]})["peer_id"]
@@ -46,7 +55,7 @@ def optima(peer: Pyoscp, actor: str = "fp") -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("actor", ["fp", "cp"])
-def test_a_forecast_is_answered(operator: Operator, actor: str) -> None:
+def test_a_forecast_is_answered(operator: Bench, actor: str) -> None:
     """We register, it acknowledges the handshake and beats; its forecast of 8, 4 and 0 kW is answered by a plan of
     20 kWh that keeps to them, and a cut by another.
     """
@@ -69,7 +78,7 @@ def test_a_forecast_is_answered(operator: Operator, actor: str) -> None:
     assert {block["unit"] for block in answer["forecasted_blocks"]} == {"KW"}
 
 
-def test_the_provider_begins(operator: Operator, provider: Pyoscp) -> None:
+def test_the_provider_begins(operator: Bench, provider: Pyoscp) -> None:
     """It registers with a token of ours. One Register each way: neither side takes the other's for a new one."""
     invited = operator.do("POST", "/v1/peers", {"name": "fp", "profile": "pyoscp"})
     provider.register_at(invited["base_url"], invited["token"])
@@ -80,7 +89,7 @@ def test_the_provider_begins(operator: Operator, provider: Pyoscp) -> None:
     assert provider.send("POST", "/heartbeat", {"offline_mode_at": "2099-01-01 00:00:00"}) == 204
 
 
-def test_measurements_reach_the_plan(operator: Operator, provider: Pyoscp) -> None:
+def test_measurements_reach_the_plan(operator: Bench, provider: Pyoscp) -> None:
     """5 of 20 kWh were delivered: no more than 15 kWh are planned afterwards."""
     peer_id = meet(operator, provider)
     operator.put_site(peer_id, arrival=this_hour())
@@ -101,7 +110,7 @@ def test_measurements_reach_the_plan(operator: Operator, provider: Pyoscp) -> No
     until(lambda: operator.do("GET", "/v1/sites/depot/plan")["requested_energy_kwh"] < 15.001, "the plan of 15 kWh")
 
 
-def test_put_moves_it(operator: Operator, provider: Pyoscp) -> None:
+def test_put_moves_it(operator: Bench, provider: Pyoscp) -> None:
     """After PUT /register with another token and address we call it there, with that token."""
     peer_id = meet(operator, provider)
     (known,) = provider.peers()
@@ -118,7 +127,7 @@ def test_put_moves_it(operator: Operator, provider: Pyoscp) -> None:
     assert list(provider.peers()) == [known]
 
 
-def test_rotation(operator: Operator, provider: Pyoscp) -> None:
+def test_rotation(operator: Bench, provider: Pyoscp) -> None:
     """Registering again replaces the tokens of both sides; it is understood in both directions afterwards."""
     peer_id = meet(operator, provider)
     (before,) = provider.peers()
@@ -133,7 +142,7 @@ def test_rotation(operator: Operator, provider: Pyoscp) -> None:
     assert before not in provider.peers()
 
 
-def test_we_leave(operator: Operator, provider: Pyoscp) -> None:
+def test_we_leave(operator: Bench, provider: Pyoscp) -> None:
     """A peer that is revoked is told so by DELETE, and its token is good for nothing from then on."""
     peer_id = meet(operator, provider)
     operator.do("DELETE", f"/v1/peers/{peer_id}")
@@ -142,7 +151,7 @@ def test_we_leave(operator: Operator, provider: Pyoscp) -> None:
     assert [call["method"] for call in provider.calls("/register")].count("DELETE") == 1
 
 
-def test_it_leaves(operator: Operator, provider: Pyoscp) -> None:
+def test_it_leaves(operator: Bench, provider: Pyoscp) -> None:
     """DELETE without a body ends the registration; what it sends afterwards is refused."""
     peer_id = meet(operator, provider)
 

@@ -23,6 +23,7 @@ from api.records import Event, OutboxKind, OutboxMessage, Peer, PeerState, Token
 from api.settings import Settings
 from api.tokens import token_hash
 from models.domain.group import CapacityGroup
+from models.oscp.v20.fields import to_wire_text
 from optimizer.scenario_io.schemas import SiteFile
 from tests.builders import make_charger, make_site
 
@@ -107,8 +108,15 @@ class Bench:
         return self.context.database.read_now(lambda tx: tx.sites.load(site_id, now=now)).events
 
     def bodies(self, site_id: str) -> list[Any]:
-        """What was said of a site, as JSON objects."""
-        return [json.loads(event.body) for event in self.events(site_id)]
+        """What was said of a site, as JSON objects, with instants as messages have them."""
+        return [json.loads(event.body, object_hook=_with_wire_instants) for event in self.events(site_id)]
+
+
+def _with_wire_instants(value: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: to_wire_text(datetime.fromisoformat(part)) if name.endswith("_time") else part
+        for name, part in value.items()
+    }
 
 
 @dataclass

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from api.drafting import Draft, Task, drafted
 from api.executor import SolveExecutor
 from api.persistence import Transaction
 from api.planner import Planner
@@ -36,8 +37,11 @@ class InlineExecutor(SolveExecutor):
         """As many as anybody wants."""
         return 1
 
-    async def solve(self, scenario: Scenario, options: OptimizeOptions) -> Schedule:
-        """The plan."""
+    async def draft(self, task: Task) -> Draft:
+        """What comes of it."""
+        return drafted(task, self._optimum)
+
+    def _optimum(self, scenario: Scenario, options: OptimizeOptions) -> Schedule:
         if self.fail_with is not None:
             raise self.fail_with
         schedule = optimize(scenario, options)
