@@ -112,26 +112,27 @@ def drafted(task: Task, solve: Solve = optimize) -> Draft:
     )
 
 
-def require_that_it_still_holds(task: Task, plan: StoredPlan, newest: SiteWork) -> None:
+def require_that_it_still_holds(task: Task, draft: Draft, newest: SiteWork) -> None:
     """Let pass a plan that holds what is known by now.
 
     Args:
         task: What it was made of.
-        plan: The plan.
+        draft: It, with the state it was made for.
         newest: What is stored by now.
 
     Raises:
-        CapacityOptimizerError: It does not.
+        CapacityOptimizerError: It does not; or the prices have changed, or there is no plan any more to be made.
     """
-    site, state, _ = _folded(task.work, task.now)
-    planned = situation_of(task.work, site, state, now=task.now, rules=task.rules, previous=None)
-    newest_site, newest_state, _ = _folded(newest, task.now)
-    known = situation_of(newest, newest_site, newest_state, now=task.now, rules=task.rules, previous=None)
-    if planned is None or known is None:
+    if draft.plan is None:
+        return
+    later = tuple(event for event in newest.events if event.version > draft.plan.version)
+    site, state, _ = _folded(replace(newest, snapshot=draft.snapshot, events=later, plan=None), task.now)
+    known = situation_of(newest, site, state, now=task.now, rules=task.rules, previous=None)
+    if known is None:
         raise VerificationError(("nothing is to be planned any more",))
-    schedule = schedule_from_document(json.loads(plan.document), site)
-    scenario = replace(known.scenario, sessions=planned.scenario.sessions, tariff=planned.scenario.tariff)
-    verify(scenario, schedule, limit_mode=planned.options.limit_mode)
+    schedule = schedule_from_document(json.loads(draft.plan.document), site)
+    sessions = tuple(result.session for result in schedule.sessions)
+    verify(replace(known.scenario, sessions=sessions), schedule, limit_mode=known.options.limit_mode)
 
 
 def _folded(work: SiteWork, now: datetime) -> tuple[Site, SiteState, Schedule | None]:

@@ -31,6 +31,7 @@ PATIENCE_S = 5.0
 """How long a worker may be late beyond the deadline that the solver itself keeps."""
 
 
+NICENESS = 10
 CLOSING_S = 2.0
 """How long a worker may take to end by itself when the server stops."""
 
@@ -221,6 +222,9 @@ def _prepare_worker() -> None:
     # A terminal and a service manager signal every process; the server tells its workers when to end.
     for ignored in (signal.SIGINT, signal.SIGTERM):
         signal.signal(ignored, signal.SIG_IGN)
+    if hasattr(os, "nice"):
+        # To take a message comes before planning on an older one.
+        os.nice(NICENESS)
     threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
 
 

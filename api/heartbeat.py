@@ -17,7 +17,7 @@ from models.oscp.v20 import Heartbeat
 
 logger = logging.getLogger(__name__)
 
-TICK_S = 0.5
+TICK_S = 1.0
 AT_ONCE = 500
 """Most peers taken up in one tick."""
 NAIVE_FORMAT = "%Y-%m-%d %H:%M:%S"

@@ -107,10 +107,12 @@ class OscpClient:
                     extensions={"timeout": timeouts},
                 ) as response,
             ):
-                excerpt = b"" if 200 <= response.status < 300 else await _excerpt(response)  # noqa: PLR2004
+                # Read whatever it says: a connection whose answer was not read to its end is not used again.
+                excerpt = await _excerpt(response)
+                is_success = 200 <= response.status < 300  # noqa: PLR2004
                 return Answer(
                     status=response.status,
-                    message=_shown(excerpt, secrets=(token,)),
+                    message="" if is_success else _shown(excerpt, secrets=(token,)),
                     retry_after_s=_retry_after_s(response),
                 )
         except InputError as error:

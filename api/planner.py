@@ -107,16 +107,13 @@ class Planner:
         work = await self._context.database.read(lambda tx: tx.sites.load(lease.site_id, now=now))
         task = Task.of(work, now, self._rules)
         draft = await self._drafted(lease, task)
-        if draft.plan is None:
-            await self._write(lease, work, draft)
-            return
-        if not await self._still_holds(lease, task, draft.plan):
+        if not await self._still_holds(lease, task, draft):
             self._context.metrics.plans_discarded.inc()
             await self._context.database.write(lambda tx: tx.sites.release(lease))
             return
         await self._write(lease, work, draft)
-        seconds = time.perf_counter() - started_s
-        self._note(draft.plan, draft, seconds)
+        if draft.plan is not None:
+            self._note(draft.plan, draft, time.perf_counter() - started_s)
 
     def _note(self, plan: StoredPlan, draft: Draft, seconds: float) -> None:
         metrics = self._context.metrics
@@ -154,15 +151,17 @@ class Planner:
             with suppress(LeaseLostError, DatabaseUnavailableError):
                 await self._context.database.write(partial(_renew, lease=lease, now=now, lease_s=lease_s))
 
-    async def _still_holds(self, lease: SiteLease, task: Task, plan: StoredPlan) -> bool:
+    async def _still_holds(self, lease: SiteLease, task: Task, draft: Draft) -> bool:
         """Whether a plan may go out: no limit has changed while it was made, or it holds the new ones too."""
+        if draft.plan is None:
+            return True
         database = self._context.database
         site = await database.read(lambda tx: tx.sites.get(lease.site_id))
-        if site.limit_version <= plan.version:
+        if site.limit_version <= draft.plan.version:
             return True
         newest = await database.read(lambda tx: tx.sites.load(lease.site_id, now=task.now))
         try:
-            await asyncio.to_thread(require_that_it_still_holds, task, plan, newest)
+            await asyncio.to_thread(require_that_it_still_holds, task, draft, newest)
         except CapacityOptimizerError as error:
             logger.info("site=%s plan discarded: %s", lease.site_id, error)
             return False

@@ -8,9 +8,9 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
@@ -39,7 +39,9 @@ UNDEFINED_TABLE = "42P01"
 @dataclass(frozen=True, slots=True, eq=False)
 class _Job:
     work: Callable[[Transaction], Any]
-    done: Future[Any] = field(default_factory=Future)
+    done: Future[Any] | asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop | None
+    """Whose future it is; None for one of threads."""
 
 
 _Outcome = tuple[_Job, object, Exception | None]
@@ -113,7 +115,10 @@ class Database:
         Raises:
             DatabaseUnavailableError: The database cannot be reached or written; nothing is done.
         """
-        return cast("T", await asyncio.wrap_future(self._enqueue(work)))
+        loop = asyncio.get_running_loop()
+        done: asyncio.Future[T] = loop.create_future()
+        self._enqueue(_Job(work, done, loop))
+        return await done
 
     def read_now(self, work: Callable[[Transaction], T]) -> T:
         """`read` for a caller outside an event loop."""
@@ -122,7 +127,9 @@ class Database:
 
     def write_now(self, work: Callable[[Transaction], T]) -> T:
         """`write` for a caller outside an event loop."""
-        return cast("T", self._enqueue(work).result())
+        done: Future[T] = Future()
+        self._enqueue(_Job(work, done, None))
+        return done.result()
 
     def close(self) -> None:
         """Finish the writes that wait and close every connection; a second call does nothing."""
@@ -136,13 +143,11 @@ class Database:
         self._reader.dispose()
         self._writer.dispose()
 
-    def _enqueue(self, work: Callable[[Transaction], Any]) -> Future[Any]:
-        job = _Job(work)
+    def _enqueue(self, job: _Job) -> None:
         with self._closing:
             if self._closed:
                 raise DatabaseUnavailableError("the database is closed: the server is stopping")
             self._jobs.put(job)
-        return job.done
 
     def _write_jobs(self) -> None:
         stop = False
@@ -152,7 +157,7 @@ class Database:
             while True:
                 if taken is None:
                     stop = True
-                elif taken.done.set_running_or_notify_cancel():
+                elif not taken.done.cancelled():
                     batch.append(taken)
                 if stop or len(batch) >= MAX_BATCH:
                     break
@@ -170,11 +175,10 @@ class Database:
                 except Exception:
                     logger.debug("%d writes failed together and are tried again", len(batch), exc_info=True)
                 else:
-                    for job, result, failure in outcomes:
-                        _settle(job, result, failure)
+                    _settle(outcomes)
                     return
         for job in batch:
-            self._run_alone(job)
+            _settle([self._run_alone(job)])
 
     def _run_together(self, batch: Sequence[_Job]) -> list[_Outcome]:
         """All in one transaction; one that fails undoes all."""
@@ -199,21 +203,36 @@ class Database:
                     outcomes.append((job, result, None))
         return outcomes
 
-    def _run_alone(self, job: _Job) -> None:
+    def _run_alone(self, job: _Job) -> _Outcome:
         try:
             with _unavailable(), self._writer.begin() as connection:
-                result = job.work(Transaction(connection, self._cipher))
+                return job, job.work(Transaction(connection, self._cipher)), None
         except Exception as failure:  # noqa: BLE001 - it is for whoever asked for the work
-            _settle(job, None, failure)
+            return job, None, failure
+
+
+def _settle(outcomes: Sequence[_Outcome]) -> None:
+    """Tell everybody who waits; each event loop is woken once."""
+    by_loop: dict[asyncio.AbstractEventLoop | None, list[_Outcome]] = {}
+    for outcome in outcomes:
+        by_loop.setdefault(outcome[0].loop, []).append(outcome)
+    for loop, own in by_loop.items():
+        if loop is None:
+            _tell(own)
         else:
-            _settle(job, result, None)
+            # A loop that was closed meanwhile has nobody left who waits.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(_tell, own)
 
 
-def _settle(job: _Job, result: object, failure: Exception | None) -> None:
-    if failure is None:
-        job.done.set_result(result)
-    else:
-        job.done.set_exception(failure)
+def _tell(outcomes: Sequence[_Outcome]) -> None:
+    for job, result, failure in outcomes:
+        if job.done.cancelled():
+            continue
+        if failure is None:
+            job.done.set_result(result)
+        else:
+            job.done.set_exception(failure)
 
 
 def _parsed(url: str) -> URL:

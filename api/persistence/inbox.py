@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, insert, select, text, update
 
+from api.persistence.frequent import FrequentStatement
 from api.persistence.tables import seen_request, segment
 from api.records import Segment
 from models.errors import InputError
@@ -16,10 +17,12 @@ _KEY = ("peer_id", "path", "group_id", "request_id", "body_hash")
 _COLUMNS = (*_KEY, "seen_at")
 _SEEN = select(seen_request.c.seen_at).where(*(seen_request.c[name] == bindparam(name) for name in _KEY))
 # The same words in both databases.
-_SEE = text(
-    f"INSERT INTO {seen_request.name} ({', '.join(_COLUMNS)}) VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) "  # noqa: S608
-    "ON CONFLICT DO NOTHING"
-).bindparams(bindparam("seen_at", type_=seen_request.c.seen_at.type))
+_SEE = FrequentStatement(
+    text(
+        f"INSERT INTO {seen_request.name} ({', '.join(_COLUMNS)}) "  # noqa: S608 - names of columns
+        f"VALUES ({', '.join(f':{name}' for name in _COLUMNS)}) ON CONFLICT DO NOTHING"
+    ).bindparams(bindparam("seen_at", type_=seen_request.c.seen_at.type))
+)
 
 
 class Inbox:
@@ -33,7 +36,7 @@ class Inbox:
     ) -> bool:
         """Whether the same request came before, not longer ago than the memory; from now on it has."""
         key = dict(zip(_KEY, (peer_id, path, group_id, request_id, body_hash), strict=True))
-        if self._connection.execute(_SEE, key | {"seen_at": now}).rowcount:
+        if _SEE.run(self._connection, **key, seen_at=now).rowcount:
             return False
         seen_at: datetime = self._connection.execute(_SEEN, key).scalar_one()
         # The clock may have stepped back: what was seen in its future was seen all the same.

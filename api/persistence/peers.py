@@ -26,6 +26,7 @@ from sqlalchemy.exc import IntegrityError
 
 from api.persistence.ciphers import TokenCipher
 from api.persistence.errors import ConflictError, NotFoundError
+from api.persistence.frequent import FrequentStatement
 from api.persistence.tables import EPOCH, MICROSECOND, outbox, peer, token
 from api.records import OutboxKind, OutboxState, Peer, PeerState, TokenKind
 
@@ -42,11 +43,13 @@ _BY_TOKEN = (
         or_(token.c.expires_at.is_(None), token.c.expires_at > bindparam("now", type_=token.c.expires_at.type)),
     )
 )
-_HOLDER = select(token.c.peer_id, token.c.kind).where(
-    token.c.token_hash == bindparam("token_hash"),
-    or_(token.c.expires_at.is_(None), token.c.expires_at > bindparam("now", type_=token.c.expires_at.type)),
+_HOLDER = FrequentStatement(
+    select(token.c.peer_id, token.c.kind).where(
+        token.c.token_hash == bindparam("token_hash"),
+        or_(token.c.expires_at.is_(None), token.c.expires_at > bindparam("now", type_=token.c.expires_at.type)),
+    )
 )
-_HEARD = (
+_HEARD = FrequentStatement(
     update(peer)
     .where(
         peer.c.peer_id == bindparam("of"),
@@ -120,8 +123,8 @@ class Peers:
 
     def holder_of(self, token_hash: str, *, now: datetime) -> tuple[str, TokenKind] | None:
         """Id of the peer whose token it is, as `by_token`."""
-        row = self._connection.execute(_HOLDER, {"token_hash": token_hash, "now": now}).one_or_none()
-        return None if row is None else (row.peer_id, TokenKind(row.kind))
+        row = _HOLDER.run(self._connection, token_hash=token_hash, now=now).fetchone()
+        return None if row is None else (row[0], TokenKind(row[1]))
 
     def add_token(self, peer_id: str, token_hash: str, kind: TokenKind, *, now: datetime) -> None:
         """Let a peer present a token from now on."""
@@ -150,9 +153,7 @@ class Peers:
 
     def heard(self, peer_id: str, *, now: datetime) -> None:
         """Note that a peer sent something."""
-        self._connection.execute(
-            _HEARD, {"of": peer_id, "now": now, "stale": now - HEARD_STEP, "ahead": now + HEARD_STEP}
-        )
+        _HEARD.run(self._connection, of=peer_id, now=now, stale=now - HEARD_STEP, ahead=now + HEARD_STEP)
 
     def claim_heartbeats(self, *, now: datetime, limit: int) -> Sequence[Peer]:
         """Registered peers whose next heartbeat is due; it is set one interval later, so that no two servers send it.

@@ -26,6 +26,7 @@ from sqlalchemy.exc import IntegrityError
 
 from api.persistence.ciphers import TokenCipher
 from api.persistence.errors import ConflictError, LeaseLostError, NotFoundError
+from api.persistence.frequent import FrequentStatement
 from api.persistence.peers import Peers
 from api.persistence.plans import Plans
 from api.persistence.tables import charging_session, event, outbox, site, site_content, site_group
@@ -39,7 +40,7 @@ from api.records import (
     StoredSite,
 )
 
-_BUMP = (
+_BUMP = FrequentStatement(
     update(site)
     .where(site.c.site_id == bindparam("of"))
     .values(
@@ -54,10 +55,12 @@ _BUMP = (
     )
     .returning(site.c.version)
 )
-_APPEND = insert(event)
+_APPEND = FrequentStatement(insert(event).values({column.name: bindparam(column.name) for column in event.columns}))
 _SITE = select(site, site_content.c.document).join(site_content, site_content.c.site_id == site.c.site_id)
-_OF_GROUP = select(site_group.c.site_id).where(
-    site_group.c.peer_id == bindparam("peer"), site_group.c.group_id == bindparam("group")
+_OF_GROUP = FrequentStatement(
+    select(site_group.c.site_id).where(
+        site_group.c.peer_id == bindparam("peer"), site_group.c.group_id == bindparam("group")
+    )
 )
 
 
@@ -133,9 +136,10 @@ class Sites:
         Raises:
             NotFoundError: The peer has no such group.
         """
-        site_id: str | None = self._connection.execute(_OF_GROUP, {"peer": peer_id, "group": group_id}).scalar()
-        if site_id is None:
+        row = _OF_GROUP.run(self._connection, peer=peer_id, group=group_id).fetchone()
+        if row is None:
             raise NotFoundError(f"there is no group {group_id!r}")
+        site_id: str = row[0]
         return site_id
 
     def append_event(
@@ -153,17 +157,15 @@ class Sites:
         """
         is_forecast = kind is EventKind.FORECAST
         version = self._bump(site_id, asks=is_forecast, limits=is_forecast, now=now)
-        self._connection.execute(
-            _APPEND,
-            {
-                "site_id": site_id,
-                "version": version,
-                "kind": kind,
-                "group_id": group_id,
-                "received_at": now,
-                "request_id": request_id,
-                "body": body,
-            },
+        _APPEND.run(
+            self._connection,
+            site_id=site_id,
+            version=version,
+            kind=str(kind),
+            group_id=group_id,
+            received_at=now,
+            request_id=request_id,
+            body=body,
         )
         return version
 
@@ -441,10 +443,10 @@ class Sites:
 
     def _bump(self, site_id: str, *, asks: bool, limits: bool, now: datetime) -> int:
         """Make a version; the row's lock orders the versions of a site as their transactions commit."""
-        parameters = {"of": site_id, "asks": int(asks), "limits": int(limits), "now": now}
-        version: int | None = self._connection.execute(_BUMP, parameters).scalar()
-        if version is None:
+        row = _BUMP.run(self._connection, of=site_id, asks=int(asks), limits=int(limits), now=now).fetchone()
+        if row is None:
             raise _no_site(site_id)
+        version: int = row[0]
         return version
 
     def _delete_sessions(self, site_id: str, session_ids: Sequence[str]) -> int:

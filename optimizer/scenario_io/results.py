@@ -9,6 +9,7 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from itertools import repeat
 from pathlib import Path
@@ -410,6 +411,7 @@ def _versions() -> dict[str, str]:
     return {**versions, "python": platform.python_version()}
 
 
+@cache
 def _version(distribution: str) -> str:
     try:
         return version(distribution)
