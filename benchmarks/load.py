@@ -7,6 +7,7 @@ messages; it keeps them in memory and asks for no token.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import multiprocessing
 import shutil
@@ -20,8 +21,8 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from http import HTTPStatus
-from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -109,42 +110,89 @@ def forecast(group_id: str, number: int) -> dict[str, Any]:
     return {"group_id": group_id, "type": "CONSUMPTION", "forecasted_blocks": blocks}
 
 
+class _Sender(asyncio.Protocol):
+    """A connection that sends one message after the other, each when the one before was answered 204.
+
+    It knows no more of HTTP than that: a client that does takes as much of the machine as the server that is measured.
+    """
+
+    def __init__(self, messages: Iterator[bytes], times_s: list[float], done: asyncio.Future[None]) -> None:
+        self._messages = messages
+        self._times_s = times_s
+        self.done = done
+        self._received = b""
+        self._sent_s = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._send()
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        if not self._received.endswith(b"\r\n\r\n"):
+            return
+        if not self._received.startswith(b"HTTP/1.1 204"):
+            self.done.set_exception(RuntimeError(f"a message was answered {self._received[:200]!r}"))
+            self._transport.close()
+            return
+        self._times_s.append(time.perf_counter() - self._sent_s)
+        if b"\r\nconnection: close" not in self._received.lower():
+            self._send()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the signature of a protocol
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def _send(self) -> None:
+        self._received = b""
+        message = next(self._messages, None)
+        if message is None:
+            self._transport.close()
+            return
+        self._sent_s = time.perf_counter()
+        self._transport.write(message)  # type: ignore[attr-defined]
+
+
+def _same(sender: _Sender) -> _Sender:
+    return sender
+
+
 def take_times_s(url: str, token: str, groups: int, seconds: float, run: str) -> list[float]:
     """Send over several connections for a while; how long each message took to be answered 204, s.
 
     Raises:
         RuntimeError: A message was answered otherwise.
     """
-    bodies = [json.dumps(forecast(f"group-{number % groups}", number)).encode() for number in range(max(groups, 100))]
+    return asyncio.run(_take_times_s(url, token, groups, seconds, run))
+
+
+async def _take_times_s(url: str, token: str, groups: int, seconds: float, run: str) -> list[float]:
     address = urlsplit(url)
-    path = f"{address.path}{FORECAST}"
-    numbers = count()
-    times_s: list[float] = []
-    refusals: list[int] = []
+    bodies = [json.dumps(forecast(f"group-{number % groups}", number)).encode() for number in range(max(groups, 100))]
+    begin = (
+        f"POST {address.path}{FORECAST} HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Token {token}\r\n"
+        f"Content-Type: application/json\r\nX-Request-ID: {run}-"
+    )
     end_s = time.perf_counter() + seconds
 
-    def keep_sending() -> None:
-        connection = HTTPConnection(address.hostname or "", address.port, timeout=60)
-        headers = {"Authorization": f"Token {token}", "Content-Type": "application/json"}
-        while time.perf_counter() < end_s:
-            number = next(numbers)
-            headers["X-Request-ID"] = f"{run}-{number}"
-            started_s = time.perf_counter()
-            connection.request("POST", path, bodies[number % len(bodies)], headers)
-            answer = connection.getresponse()
-            answer.read()
-            times_s.append(time.perf_counter() - started_s)
-            if answer.status != HTTPStatus.NO_CONTENT:
-                refusals.append(answer.status)
-        connection.close()
+    def produced() -> Iterator[bytes]:
+        for number in count():
+            if time.perf_counter() > end_s:
+                return
+            body = bodies[number % len(bodies)]
+            yield f"{begin}{number}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
-    threads = [threading.Thread(target=keep_sending) for _ in range(CONNECTIONS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if refusals:
-        raise RuntimeError(f"{len(refusals)} of {len(times_s)} messages were refused, the first with {refusals[0]}")
+    messages = produced()
+    times_s: list[float] = []
+
+    async def keep_sending() -> None:
+        loop = asyncio.get_running_loop()
+        while time.perf_counter() < end_s:
+            sender = _Sender(messages, times_s, loop.create_future())
+            await loop.create_connection(partial(_same, sender), address.hostname or "", address.port or 80)
+            await sender.done
+
+    await asyncio.gather(*(keep_sending() for _ in range(CONNECTIONS)))
     return times_s
 
 

@@ -27,7 +27,7 @@ from sqlalchemy.exc import IntegrityError
 from api.persistence.ciphers import TokenCipher
 from api.persistence.errors import ConflictError, NotFoundError
 from api.persistence.frequent import FrequentStatement
-from api.persistence.tables import EPOCH, MICROSECOND, outbox, peer, token
+from api.persistence.tables import EPOCH, MICROSECOND, outbox, peer, site_group, token
 from api.records import OutboxKind, OutboxState, Peer, PeerState, TokenKind
 
 HEARD_STEP = timedelta(seconds=1)
@@ -44,7 +44,11 @@ _BY_TOKEN = (
     )
 )
 _HOLDER = FrequentStatement(
-    select(token.c.peer_id, token.c.kind).where(
+    select(token.c.peer_id, token.c.kind, site_group.c.site_id)
+    .outerjoin(
+        site_group, and_(site_group.c.peer_id == token.c.peer_id, site_group.c.group_id == bindparam("of_group"))
+    )
+    .where(
         token.c.token_hash == bindparam("token_hash"),
         or_(token.c.expires_at.is_(None), token.c.expires_at > bindparam("now", type_=token.c.expires_at.type)),
     )
@@ -121,10 +125,10 @@ class Peers:
         row = self._connection.execute(_BY_TOKEN, {"token_hash": token_hash, "now": now}).one_or_none()
         return None if row is None else (self._to_peer(row), TokenKind(row.token_kind))
 
-    def holder_of(self, token_hash: str, *, now: datetime) -> tuple[str, TokenKind] | None:
-        """Id of the peer whose token it is, as `by_token`."""
-        row = _HOLDER.run(self._connection, token_hash=token_hash, now=now).fetchone()
-        return None if row is None else (row[0], TokenKind(row[1]))
+    def holder_of(self, token_hash: str, group_id: str, *, now: datetime) -> tuple[str, TokenKind, str | None] | None:
+        """Id of the peer whose token it is, as `by_token`, and id of its site that has a group."""
+        row = _HOLDER.run(self._connection, token_hash=token_hash, of_group=group_id, now=now).fetchone()
+        return None if row is None else (row[0], TokenKind(row[1]), row[2])
 
     def add_token(self, peer_id: str, token_hash: str, kind: TokenKind, *, now: datetime) -> None:
         """Let a peer present a token from now on."""
@@ -151,8 +155,10 @@ class Peers:
         """Let no token of a peer be valid any more."""
         self._connection.execute(delete(token).where(token.c.peer_id == peer_id))
 
-    def heard(self, peer_id: str, *, now: datetime) -> None:
-        """Note that a peer sent something."""
+    def heard(self, peer_id: str, *, now: datetime, last: datetime | None = None) -> None:
+        """Note that a peer sent something, unless it is known to have done so just now."""
+        if last is not None and abs(now - last) <= HEARD_STEP:
+            return
         _HEARD.run(self._connection, of=peer_id, now=now, stale=now - HEARD_STEP, ahead=now + HEARD_STEP)
 
     def claim_heartbeats(self, *, now: datetime, limit: int) -> Sequence[Peer]:

@@ -57,11 +57,6 @@ _BUMP = FrequentStatement(
 )
 _APPEND = FrequentStatement(insert(event).values({column.name: bindparam(column.name) for column in event.columns}))
 _SITE = select(site, site_content.c.document).join(site_content, site_content.c.site_id == site.c.site_id)
-_OF_GROUP = FrequentStatement(
-    select(site_group.c.site_id).where(
-        site_group.c.peer_id == bindparam("peer"), site_group.c.group_id == bindparam("group")
-    )
-)
 
 
 class Sites:
@@ -129,18 +124,6 @@ class Sites:
             .where(outbox.c.site_id == site_id, outbox.c.state == OutboxState.PENDING)
             .values(state=OutboxState.SUPERSEDED, finished_at=outbox.c.created_at)
         )
-
-    def id_of_group(self, peer_id: str, group_id: str) -> str:
-        """Id of the site of a peer that has a group.
-
-        Raises:
-            NotFoundError: The peer has no such group.
-        """
-        row = _OF_GROUP.run(self._connection, peer=peer_id, group=group_id).fetchone()
-        if row is None:
-            raise NotFoundError(f"there is no group {group_id!r}")
-        site_id: str = row[0]
-        return site_id
 
     def append_event(
         self, site_id: str, kind: EventKind, group_id: str, *, request_id: str, body: str, now: datetime

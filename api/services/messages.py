@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 from pydantic import ValidationError
 
 from api.context import Context
-from api.persistence import Transaction
+from api.persistence import NotFoundError, Transaction
 from api.profiles import PeerProfile
 from api.records import EventKind, Segment
 from api.services.reading import THREAD_BYTES, Incoming, described, exact_json, parsed, reading_context
@@ -113,10 +113,10 @@ async def _take_whole(context: Context, incoming: Incoming, kind: MessageKind[Me
         prepared = _prepared(kind, incoming, reading)
 
     def keep(tx: Transaction) -> tuple[str, int] | None:
-        incoming.require_sender(tx, now=now)
+        site_id = incoming.site_of(tx, prepared.group_id, now=now)
         if incoming.is_repetition(tx, group_id=prepared.group_id, now=now, memory_s=settings.request_memory_s):
             return None
-        return _append(tx, incoming, kind.event, prepared, now)
+        return _append(tx, site_id, incoming, kind.event, prepared, now)
 
     return await context.database.write(keep)
 
@@ -127,12 +127,12 @@ async def _take_segment(context: Context, incoming: Incoming, kind: MessageKind[
     reading = reading_context(incoming.peer, settings)
 
     def keep(tx: Transaction) -> tuple[str, int] | InputError | None:
-        incoming.require_sender(tx, now=now)
+        peer = incoming.sender(tx, now=now)
         if incoming.is_repetition(tx, now=now, memory_s=settings.request_memory_s):
             return None
         segments = _with_segment(tx, incoming, settings, now)
         if segments is None:
-            tx.peers.heard(incoming.peer.peer_id, now=now)
+            tx.peers.heard(peer.peer_id, now=now)
             return None
         # In the transaction that takes the parts out, for they are acknowledged: the message is never in neither place.
         try:
@@ -141,7 +141,8 @@ async def _take_segment(context: Context, incoming: Incoming, kind: MessageKind[
         except InputError as error:
             # Returned, not raised: what can never be read is not kept until it is too old.
             return error
-        return _append(tx, incoming, kind.event, prepared, now)
+        site_id = incoming.site_of(tx, prepared.group_id, now=now)
+        return _append(tx, site_id, incoming, kind.event, prepared, now)
 
     result = await context.database.write(keep)
     if isinstance(result, InputError):
@@ -169,18 +170,14 @@ def _with_segment(tx: Transaction, incoming: Incoming, settings: Settings, now: 
 
 
 def _append(
-    tx: Transaction, incoming: Incoming, event: EventKind, prepared: _Prepared, now: datetime
+    tx: Transaction, site_id: str | None, incoming: Incoming, event: EventKind, prepared: _Prepared, now: datetime
 ) -> tuple[str, int]:
-    peer_id = incoming.peer.peer_id
+    if site_id is None:
+        raise NotFoundError(f"there is no group {prepared.group_id!r}")
     version = tx.sites.append_event(
-        tx.sites.id_of_group(peer_id, prepared.group_id),
-        event,
-        prepared.group_id,
-        request_id=incoming.request_id,
-        body=prepared.body,
-        now=now,
+        site_id, event, prepared.group_id, request_id=incoming.request_id, body=prepared.body, now=now
     )
-    tx.peers.heard(peer_id, now=now)
+    tx.peers.heard(incoming.peer.peer_id, now=now, last=incoming.peer.last_heard_at)
     return prepared.group_id, version
 
 

@@ -84,16 +84,18 @@ class Incoming:
         _require_registered(peer, kind)
         return peer
 
-    def require_sender(self, tx: Transaction, *, now: datetime) -> None:
-        """The same where nothing more is to be known of the peer.
+    def site_of(self, tx: Transaction, group_id: str, *, now: datetime) -> str | None:
+        """Id of the sender's site that has a group; None where none has.
 
         Raises:
             TokenRefusedError: The token is not valid any more, or only good for registering.
         """
-        holder = tx.peers.holder_of(self.token_hash, now=now)
+        holder = tx.peers.holder_of(self.token_hash, group_id, now=now)
         if holder is None or holder[0] != self.peer.peer_id:
             raise TokenRefusedError(REVOKED)
-        _require_registered(self.peer, holder[1])
+        _, kind, site_id = holder
+        _require_registered(self.peer, kind)
+        return site_id
 
     def is_repetition(self, tx: Transaction, *, group_id: str = "", now: datetime, memory_s: float) -> bool:
         """Whether the same request came before; never, where it has no X-Request-ID."""

@@ -20,6 +20,7 @@ MAX_MEASURED = 1e15
 """In any unit, the largest magnitude measured: a petawatt hour in Wh, above what any register counts."""
 PRINTABLE = r"^[^\x00-\x1f\x7f]*$"
 """No control characters: a database may refuse them, and in a log a line break begins a line of the peer's choice."""
+MICROSECONDS_PER_MILLISECOND = 1000
 WIRE_DECIMALS = 3
 """Decimals of a number as written."""
 
@@ -51,7 +52,8 @@ def to_wire_instant(instant: datetime) -> datetime:
         utc = instant.astimezone(UTC)
     except OverflowError:
         raise ValueError(f"{instant.isoformat()} lies outside the years 1 to 9999 in UTC") from None
-    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
+    excess_us = utc.microsecond % MICROSECONDS_PER_MILLISECOND
+    return utc.replace(microsecond=utc.microsecond - excess_us) if excess_us else utc
 
 
 def to_wire_text(instant: datetime) -> str:
@@ -78,7 +80,7 @@ def _require_text(instant: object) -> object:
 
 
 def _in_utc(instant: datetime, info: ValidationInfo[ReadingContext | None]) -> datetime:
-    if instant.utcoffset() is None:
+    if instant.tzinfo is None:
         zone = (info.context or {}).get("naive_time_zone")
         if zone is None:
             raise ValueError(f"{instant.isoformat()} has no time zone; add Z or an offset such as +00:00")
