@@ -20,6 +20,7 @@ from optimizer.options import (
     COST_OBJECTIVE,
     DEFAULT_SOLVER,
     PEAK_OBJECTIVE,
+    Backend,
     LimitMode,
     OptimizeOptions,
     SolverOptions,
@@ -69,6 +70,7 @@ StepMinutes = Annotated[float, typer.Option(help="Longest step, minutes, 1 to 60
 Limits = Annotated[LimitMode, typer.Option(help="What a limit in kW holds down: the mean of a step, or every moment")]
 Goal = Annotated[Objective, typer.Option(help="After least unmet energy: least cost, or lowest peak and then cost")]
 Solver = Annotated[str, typer.Option(help="highs, or any other LP solver that Pyomo knows and that is installed")]
+Carrier = Annotated[Backend, typer.Option(help="What carries the program to HiGHS: a Pyomo model, or plain arrays")]
 TimeLimit = Annotated[float | None, typer.Option(help="Wall time for the solver, s [default: none]")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors")]
@@ -108,6 +110,7 @@ def solve(
     objective: Goal = Objective.COST,
     strategy: Annotated[Strategy, typer.Option(help="The optimum, or a heuristic")] = Strategy.OPTIMAL,
     solver: Solver = DEFAULT_SOLVER,
+    backend: Carrier = Backend.PYOMO,
     time_limit: TimeLimit = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 3 when energy that could be served is not")
@@ -119,7 +122,7 @@ def solve(
 
     Exit code 0 with a plan, 2 on bad input, 3 with --strict when energy stays unmet, 1 otherwise.
     """
-    options = _options(start, end, step_minutes, limits, objective, strategy, solver, time_limit)
+    options = _options(start, end, step_minutes, limits, objective, strategy, solver, backend, time_limit)
     with _errors_as_exit_codes():
         from optimizer.engine import optimize  # noqa: PLC0415
         from optimizer.report import render_report  # noqa: PLC0415
@@ -191,12 +194,13 @@ def compare(
     limits: Limits = LimitMode.MEAN,
     objective: Goal = Objective.COST,
     solver: Solver = DEFAULT_SOLVER,
+    backend: Carrier = Backend.PYOMO,
     time_limit: TimeLimit = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Plan a scenario with every strategy and print the figures side by side."""
-    options = _options(start, end, step_minutes, limits, objective, Strategy.OPTIMAL, solver, time_limit)
+    options = _options(start, end, step_minutes, limits, objective, Strategy.OPTIMAL, solver, backend, time_limit)
     with _errors_as_exit_codes():
         from optimizer.comparison import compare_strategies  # noqa: PLC0415
         from optimizer.scenario_io import load_scenario  # noqa: PLC0415
@@ -244,6 +248,7 @@ def _options(
     objective: Objective,
     strategy: Strategy,
     solver: str,
+    backend: Backend,
     time_limit: float | None,
 ) -> OptimizeOptions:
     with _errors_as_exit_codes():
@@ -256,7 +261,7 @@ def _options(
             limit_mode=limits,
             objective=STAGES[objective],
             strategy=strategy,
-            solver=SolverOptions(name=solver, time_limit_s=time_limit),
+            solver=SolverOptions(name=solver, backend=backend, time_limit_s=time_limit),
         )
 
 

@@ -62,12 +62,14 @@ def compile_model(model: pyo.ConcreteModel) -> LinearProgram:
         stages=stages,
         columns=columns.names,
         rows=rows.families,
+        integer_variables=columns.integer,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Columns:
     names: dict[str, slice]
+    integer: frozenset[str]
     variables: list[VarData]
     lower: FloatArray
     upper: FloatArray
@@ -80,16 +82,25 @@ def _columns(model: pyo.ConcreteModel) -> _Columns:
     slower).
     """
     names: dict[str, slice] = {}
+    integer: set[str] = set()
     variables: list[VarData] = []
     lowers, uppers = [np.zeros(0)], [np.zeros(0)]
     for component in model.component_objects(pyo.Var):
         members = list(component.values())
         names[component.local_name] = slice(len(variables), len(variables) + len(members))
         variables.extend(members)
+        if members and members[0].is_integer():
+            integer.add(component.local_name)
         domain_lower, domain_upper = members[0].domain.bounds() if members else (None, None)
         lowers.append(np.fmax(_own(OWN_LOWER, members), -INFINITY if domain_lower is None else domain_lower))
         uppers.append(np.fmin(_own(OWN_UPPER, members), INFINITY if domain_upper is None else domain_upper))
-    return _Columns(names=names, variables=variables, lower=np.concatenate(lowers), upper=np.concatenate(uppers))
+    return _Columns(
+        names=names,
+        integer=frozenset(integer),
+        variables=variables,
+        lower=np.concatenate(lowers),
+        upper=np.concatenate(uppers),
+    )
 
 
 def _own(bound: Callable[[object], float | None], members: list[VarData]) -> FloatArray:

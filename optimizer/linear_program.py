@@ -1,13 +1,13 @@
-"""A lexicographic linear program as arrays: what formulations are compiled to and what the solver reads."""
+"""A lexicographic linear program as arrays: what formulations make, Pyomo models are written from and solvers read."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from models.domain.time_grid import FloatArray, IntArray
+from models.domain.time_grid import BoolArray, FloatArray, IntArray
 from optimizer.arrays import dot, sums_by
 
 
@@ -31,6 +31,62 @@ class StageCost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """R rows of one constraint family, compressed.
+
+        lower[r]  <=  sum_k coefficient[k] * x[column[k]]  <=  upper[r]         for start[r] <= k < start[r + 1]
+
+    Args:
+        start: (R + 1,), where a row's entries begin.
+        column: (nnz,), column of each entry; none twice within a row.
+        coefficient: (nnz,).
+        lower: (R,), minus infinity where unbounded.
+        upper: (R,), infinity where unbounded.
+    """
+
+    start: IntArray
+    column: IntArray
+    coefficient: FloatArray
+    lower: FloatArray
+    upper: FloatArray
+
+    @classmethod
+    def of_terms(cls, terms: Iterable[Terms], *, lower: FloatArray, upper: FloatArray) -> Rows:
+        """Rows from terms in any order; within a row, earlier terms stand first.
+
+        Args:
+            terms: What the rows add up.
+            lower: (R,), minus infinity where unbounded.
+            upper: (R,), infinity where unbounded.
+        """
+        parts = list(terms)
+        row = np.concatenate([part.row for part in parts])
+        order = np.argsort(row, kind="stable")
+        return cls(
+            start=np.concatenate(([0], np.cumsum(np.bincount(row, minlength=upper.size)))),
+            column=np.concatenate([part.column for part in parts])[order],
+            coefficient=np.concatenate([part.coefficient for part in parts])[order],
+            lower=lower,
+            upper=upper,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Terms:
+    """N terms of rows under construction: ``coefficient[n] * x[column[n]]`` is added to row ``row[n]``.
+
+    Args:
+        row: (N,).
+        column: (N,).
+        coefficient: (N,).
+    """
+
+    row: IntArray
+    column: IntArray
+    coefficient: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LinearProgram:
     """Minimise the stages in order over C columns, subject to R rows.
 
@@ -49,6 +105,7 @@ class LinearProgram:
         stages: The objective, most important first; at least one.
         columns: Columns of each variable by its name.
         rows: Rows of each constraint family by its name.
+        integer_variables: Names of the variables that take whole numbers only.
     """
 
     column_lower: FloatArray
@@ -61,6 +118,7 @@ class LinearProgram:
     stages: tuple[StageCost, ...]
     columns: Mapping[str, slice]
     rows: Mapping[str, slice]
+    integer_variables: frozenset[str] = frozenset()
 
     @property
     def column_count(self) -> int:
@@ -72,7 +130,93 @@ class LinearProgram:
         """R."""
         return self.row_lower.size
 
+    @property
+    def is_integer(self) -> BoolArray:
+        """(C,), whether a column takes whole numbers only."""
+        integer = np.zeros(self.column_count, dtype=bool)
+        for name in self.integer_variables:
+            integer[self.columns[name]] = True
+        return integer
+
     def activity(self, solution: FloatArray) -> FloatArray:
         """A x, (R,)."""
         rows = np.repeat(np.arange(self.row_count), np.diff(self.row_start))
         return sums_by(rows, self.row_value * solution[self.row_column], self.row_count)
+
+
+class ProgramBuilder:
+    """A program under construction: variables first, then families of rows, then stages."""
+
+    def __init__(self) -> None:
+        self._lower: list[FloatArray] = []
+        self._upper: list[FloatArray] = []
+        self._columns: dict[str, slice] = {}
+        self._integer: set[str] = set()
+        self._families: dict[str, Rows] = {}
+        self._stages: list[StageCost] = []
+
+    @property
+    def column_count(self) -> int:
+        """Columns declared so far."""
+        return max((columns.stop for columns in self._columns.values()), default=0)
+
+    def columns(self, name: str) -> IntArray:
+        """The columns of a variable, in order; empty where it was not declared."""
+        found = self._columns.get(name, slice(0, 0))
+        return np.arange(found.start, found.stop)
+
+    def variable(self, name: str, *, upper: FloatArray, lower: FloatArray | None = None, integer: bool = False) -> None:
+        """Declare a variable with a member for each bound.
+
+        Args:
+            name: What it is called in models, programs and messages.
+            upper: (N,), infinite where unbounded.
+            lower: (N,); zero where None.
+            integer: Whether it takes whole numbers only.
+        """
+        begin = self.column_count
+        self._columns[name] = slice(begin, begin + upper.size)
+        self._lower.append(np.zeros(upper.size) if lower is None else lower)
+        self._upper.append(upper)
+        if integer:
+            self._integer.add(name)
+
+    def family(self, name: str, rows: Rows) -> None:
+        """Add a constraint family; one without rows is left out."""
+        if rows.upper.size:
+            self._families[name] = rows
+
+    def stage(self, name: str, cost: Mapping[str, FloatArray]) -> None:
+        """Add a stage of the objective, less important than those before.
+
+        Args:
+            name: Name of the stage.
+            cost: (N,) per unit of each member, by variable; others cost nothing.
+        """
+        costs = np.zeros(self.column_count)
+        for variable, value in cost.items():
+            costs[self._columns[variable]] = value
+        self._stages.append(StageCost(name=name, cost=costs))
+
+    def program(self) -> LinearProgram:
+        """What was declared, as one program."""
+        families = self._families
+        sizes = np.concatenate([[0], *(np.diff(rows.start) for rows in families.values())])
+        counts = np.cumsum([0, *(rows.upper.size for rows in families.values())]).tolist()
+        return LinearProgram(
+            column_lower=_joined(self._lower),
+            column_upper=_joined(self._upper),
+            row_lower=_joined([rows.lower for rows in families.values()]),
+            row_upper=_joined([rows.upper for rows in families.values()]),
+            row_start=np.cumsum(sizes),
+            row_column=np.concatenate([np.zeros(0, dtype=np.int64), *(rows.column for rows in families.values())]),
+            row_value=_joined([rows.coefficient for rows in families.values()]),
+            stages=tuple(self._stages),
+            columns=dict(self._columns),
+            rows={name: slice(*counts[index : index + 2]) for index, name in enumerate(families)},
+            integer_variables=frozenset(self._integer),
+        )
+
+
+def _joined(parts: list[FloatArray]) -> FloatArray:
+    return np.concatenate([np.zeros(0), *parts])

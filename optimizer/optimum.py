@@ -1,4 +1,4 @@
-"""The optimal energies of a problem: formulated in Pyomo, compiled, solved in exact lexicographic stages."""
+"""The optimal energies of a problem: formulated, written in Pyomo, solved in exact lexicographic stages."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from models.domain.schedule import ScheduleStatus, StageResult
 from models.domain.time_grid import FloatArray
 from optimizer.compile import compile_model
 from optimizer.extract import Outcome, tidy
-from optimizer.formulation import dismantle, formulate
+from optimizer.formulation import formulate
 from optimizer.linear_program import LinearProgram
 from optimizer.objective import applicable_stages, merge_weight
-from optimizer.options import DEFAULT_SOLVER, OptimizeOptions, Stage, Strategy
+from optimizer.options import DEFAULT_SOLVER, Backend, OptimizeOptions, SolverOptions, Stage, Strategy
 from optimizer.problem import CapacityProblem
+from optimizer.pyomo_model import dismantle, pyomo_model
 from optimizer.pyomo_solver import solve_with
 from optimizer.runtime import Stopwatch
 from optimizer.solver import Solution, SolveStatus, solve
@@ -35,17 +36,8 @@ def optimum(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch
     """
     stages = applicable_stages(problem, options.objective)
     with watch.phase("build"):
-        model = formulate(problem, stages)
-    with watch.phase("translate"):
-        program = compile_model(model)
-        if options.solver.name == DEFAULT_SOLVER:
-            dismantle(model)
-    with watch.phase("solve"):
-        if options.solver.name == DEFAULT_SOLVER:
-            solution = solve(program, options.solver, merge_weight=merge_weight(problem, stages))
-        else:
-            solution = solve_with(model, program, options.solver)
-            dismantle(model)
+        program = formulate(problem, stages)
+    solution, program = _solved(program, options.solver, merge_weight(problem, stages), watch)
     with watch.phase("extract"):
         return Outcome(
             energy_kwh=tidy(problem, solution.column_value[program.columns["energy_kwh"]]),
@@ -57,6 +49,26 @@ def optimum(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch
             ),
             shadow_price_per_kwh=_shadow_price(program, solution, options.unserved_value_per_kwh),
         )
+
+
+def _solved(
+    program: LinearProgram, options: SolverOptions, weight: float | None, watch: Stopwatch
+) -> tuple[Solution, LinearProgram]:
+    """The solution, and the program as the solver read it."""
+    if options.backend is Backend.ARRAYS:
+        with watch.phase("solve"):
+            return solve(program, options, merge_weight=weight), program
+    with watch.phase("build"):
+        model = pyomo_model(program)
+    with watch.phase("translate"):
+        program = compile_model(model)
+    try:
+        with watch.phase("solve"):
+            if options.name == DEFAULT_SOLVER:
+                return solve(program, options, merge_weight=weight), program
+            return solve_with(model, program, options), program
+    finally:
+        dismantle(model)
 
 
 def _shadow_price(program: LinearProgram, solution: Solution, unserved_value_per_kwh: float) -> FloatArray | None:

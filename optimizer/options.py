@@ -34,6 +34,15 @@ class Strategy(StrEnum):
     ROUND_ROBIN = "round-robin"
 
 
+class Backend(StrEnum):
+    """What carries the linear program to the solver."""
+
+    PYOMO = "pyomo"
+    """A Pyomo model, which any solver that Pyomo knows can read."""
+    ARRAYS = "arrays"
+    """The formulation's own arrays, straight into HiGHS: the same program, sooner."""
+
+
 class Stage(StrEnum):
     """One thing to minimise; stages are lexicographic: a later one never worsens an earlier one."""
 
@@ -67,12 +76,14 @@ class SolverOptions:
 
     Args:
         name: ``highs`` for HiGHS itself; any other name is looked up among Pyomo's solvers.
+        backend: What carries the program to HiGHS; another solver takes it from Pyomo only.
         time_limit_s: Wall time for all stages together, s; None for no limit.
         threads: Threads HiGHS may use; one value for the life of a process. None lets HiGHS choose.
         extra: Further options by the solver's own names; one it refuses is an error.
     """
 
     name: str = DEFAULT_SOLVER
+    backend: Backend = Backend.PYOMO
     time_limit_s: float | None = None
     threads: int | None = None
     extra: Mapping[str, str | float | int | bool] = field(default_factory=lambda: MappingProxyType({}))
@@ -81,6 +92,8 @@ class SolverOptions:
         return reduced(self)
 
     def __post_init__(self) -> None:
+        if self.backend is Backend.ARRAYS and self.name != DEFAULT_SOLVER:
+            raise InputError(f"solver {self.name!r} takes the back end {Backend.PYOMO} only, not {self.backend}")
         if self.time_limit_s is not None and not (math.isfinite(self.time_limit_s) and self.time_limit_s >= 0):
             raise InputError(f"time limit {self.time_limit_s} s must be finite and not negative")
 

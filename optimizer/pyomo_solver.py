@@ -43,7 +43,7 @@ def solve_with(model: pyo.ConcreteModel, program: LinearProgram, options: Solver
     """Minimise the stages in order with a solver of Pyomo's, each stage bounded by what the earlier ones reached.
 
     Args:
-        model: From `optimizer.formulation.formulate`; it is changed.
+        model: From `optimizer.pyomo_model.pyomo_model`; it is changed.
         program: The same model as arrays, for the order of columns and rows.
         options: The solver's name, its time limit and options in its own words.
 

@@ -56,6 +56,13 @@ class TestSolve:
         assert {"prepare", "build", "translate", "solve", "verify"} <= summary["seconds"].keys()
         assert {"pyomo", "highspy"} <= summary["versions"].keys()
 
+    def test_arrays_give_the_plan_of_pyomo(self, solved: Path, tmp_path: Path) -> None:
+        """Both back ends carry the same program, so that the plan is the same to the last digit."""
+        code, _, _ = run("solve", REAL_DAY, "--out", tmp_path / "arrays", "--backend", "arrays", "--quiet")
+
+        assert code == 0
+        assert (tmp_path / "arrays" / "schedule.csv").read_bytes() == (solved / "schedule.csv").read_bytes()
+
     def test_power_times_time_is_the_energy(self, solved: Path) -> None:
         """Rows are clipped to the presence, so that adding them up gives what each session gets."""
         from datetime import datetime  # noqa: PLC0415
@@ -130,6 +137,7 @@ class TestSolve:
             (("--step-minutes", "0.5"), ("--step-minutes", "0.5", "1 and 60")),
             (("--step-minutes", "61"), ("--step-minutes", "61")),
             (("--solver", "nosuchsolver"), ("nosuchsolver",)),
+            (("--solver", "glpk", "--backend", "arrays"), ("glpk", "arrays")),
             (("--time-limit", "-1"), ("time limit", "-1")),
             (("--strategy", "magic"), ("magic",)),
             (("--start", "2018-07-24T08:00:00Z"), ("prices.csv", "no price from 2018-07-24")),

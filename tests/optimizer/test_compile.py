@@ -18,11 +18,12 @@ from models.domain.time_grid import FloatArray
 from models.errors import SolverError
 from optimizer.compile import compile_model
 from optimizer.engine import optimize
-from optimizer.formulation import dismantle, formulate
+from optimizer.formulation import formulate
 from optimizer.linear_program import LinearProgram
 from optimizer.objective import applicable_stages
 from optimizer.options import OptimizeOptions, Stage, Strategy
 from optimizer.problem import prepare
+from optimizer.pyomo_model import dismantle, pyomo_model
 from tests.builders import HOUR, make_forecast, make_scenario, make_session, make_site, make_tariff
 from tests.properties.strategies import Case, cases
 
@@ -39,6 +40,24 @@ def matrix(program: LinearProgram) -> FloatArray:
     rows = np.repeat(np.arange(program.row_count), np.diff(program.row_start))
     np.add.at(dense, (rows, program.row_column), program.row_value)
     return dense
+
+
+def compiled(program: LinearProgram) -> LinearProgram:
+    """The program written in Pyomo and translated back, which has to be the program itself."""
+    back = compile_model(pyomo_model(program))
+    assert_same_program(back, program)
+    return back
+
+
+def assert_same_program(left: LinearProgram, right: LinearProgram) -> None:
+    """Variables, families and stages by name, bounds, matrix and costs are equal to the last bit."""
+    assert (left.columns, left.rows, left.integer_variables) == (right.columns, right.rows, right.integer_variables)
+    assert [stage.name for stage in left.stages] == [stage.name for stage in right.stages]
+    for name in ("column_lower", "column_upper", "row_lower", "row_upper"):
+        np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
+    np.testing.assert_array_equal(matrix(left), matrix(right))
+    for mine, other in zip(left.stages, right.stages, strict=True):
+        np.testing.assert_array_equal(mine.cost, other.cost)
 
 
 def assert_same_as_pyomo(model: pyo.ConcreteModel) -> None:
@@ -78,15 +97,17 @@ def assert_same_as_pyomo(model: pyo.ConcreteModel) -> None:
 @settings(max_examples=80)
 @given(cases(), st.sampled_from(OBJECTIVES), st.booleans())
 def test_arrays_are_those_of_pyomo(case: Case, objective: tuple[Stage, ...], has_previous: bool) -> None:
-    """For random problems, any choice of stages, both meanings of a limit and limits per phase, the arrays are equal
-    to the last bit to those of Pyomo's compiler.
+    """For random problems, any choice of stages, both meanings of a limit and limits per phase, what is read back from
+    the Pyomo model is the program it was written from, and equal to the last bit to what Pyomo's own compiler reads.
     """
     edf = replace(case.options, strategy=Strategy.EARLIEST_DEADLINE)
     previous = optimize(case.scenario, edf) if has_previous else None
     problem = prepare(replace(case, previous=previous).scenario, case.options)
 
-    model = formulate(problem, applicable_stages(problem, objective))
+    program = formulate(problem, applicable_stages(problem, objective))
+    model = pyomo_model(program)
 
+    assert_same_program(compile_model(model), program)
     assert_same_as_pyomo(model)
 
 
@@ -97,7 +118,7 @@ def test_every_choice_of_stages_compiles(objective: tuple[Stage, ...]) -> None:
     previous = optimize(plain, OptimizeOptions(strategy=Strategy.EARLIEST_DEADLINE))
     problem = prepare(replace(plain, previous=previous), OptimizeOptions())
 
-    model = formulate(problem, applicable_stages(problem, objective))
+    model = pyomo_model(formulate(problem, applicable_stages(problem, objective)))
 
     assert_same_as_pyomo(model)
     assert [stage.name for stage in compile_model(model).stages] == list(objective)
@@ -108,7 +129,7 @@ def test_columns_and_rows_are_named() -> None:
     bounded by 22 kW x 1 h, the slack by the need of 10 kWh, the limits by 50 and 40 kWh.
     """
     scenario = make_scenario(forecasts=[make_forecast((50.0, 40.0))])
-    program = compile_model(formulate(prepare(scenario, OptimizeOptions(raster=HOUR)), (Stage.UNMET_ENERGY,)))
+    program = compiled(formulate(prepare(scenario, OptimizeOptions(raster=HOUR)), (Stage.UNMET_ENERGY,)))
 
     assert program.columns == {"energy_kwh": slice(0, 2), "unmet_kwh": slice(2, 3)}
     assert program.rows == {"energy_balance": slice(0, 1), "capacity_limit": slice(1, 3)}
@@ -124,7 +145,7 @@ def test_a_family_nobody_uses_is_absent() -> None:
     """A group without limit gives no rows, and no empty family."""
     site = make_site()
     unlimited = replace(site, groups=(replace(site.groups[0], import_limit_kw=None),))
-    program = compile_model(formulate(prepare(make_scenario(site=unlimited), OptimizeOptions()), (Stage.UNMET_ENERGY,)))
+    program = compiled(formulate(prepare(make_scenario(site=unlimited), OptimizeOptions()), (Stage.UNMET_ENERGY,)))
 
     assert set(program.rows) == {"energy_balance"}
 
@@ -133,7 +154,7 @@ def test_no_sessions_give_an_empty_program() -> None:
     """Without sessions there are no columns and no rows, and one stage that costs nothing."""
     scenario = make_scenario(sessions=[], forecasts=[make_forecast()])
     problem = prepare(scenario, OptimizeOptions())
-    program = compile_model(formulate(problem, applicable_stages(problem, (Stage.UNMET_ENERGY, Stage.PEAK_POWER))))
+    program = compiled(formulate(problem, applicable_stages(problem, (Stage.UNMET_ENERGY, Stage.PEAK_POWER))))
 
     assert (program.column_count, program.row_count) == (0, 0)
     assert [stage.cost.size for stage in program.stages] == [0]
@@ -237,7 +258,7 @@ def test_sums_of_like_coefficients_are_taken_apart() -> None:
 def test_a_model_taken_apart_leaves_the_program_whole() -> None:
     """The arrays stand on their own: they are the same after the model is gone."""
     problem = prepare(make_scenario(tariff=make_tariff()), OptimizeOptions())
-    model = formulate(problem, (Stage.UNMET_ENERGY, Stage.ENERGY_COST))
+    model = pyomo_model(formulate(problem, (Stage.UNMET_ENERGY, Stage.ENERGY_COST)))
     program = compile_model(model)
     before = matrix(program).copy()
 
@@ -250,7 +271,7 @@ def test_a_model_taken_apart_leaves_the_program_whole() -> None:
 def test_a_row_of_many_terms_keeps_them_all() -> None:
     """Coefficients of a row that mixes bare variables and multiples are 1 and what stands before them."""
     problem = prepare(make_scenario(sessions=[make_session()], tariff=make_tariff()), OptimizeOptions(raster=HOUR))
-    program = compile_model(formulate(problem, (Stage.UNMET_ENERGY, Stage.PEAK_POWER)))
+    program = compiled(formulate(problem, (Stage.UNMET_ENERGY, Stage.PEAK_POWER)))
 
     peak = matrix(program)[program.rows["peak_limit"]]
 

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from models.domain.capacity import Phase
 from models.domain.scenario import Scenario
 from models.domain.session import ChargingSession
-from optimizer.compile import compile_model
 from optimizer.engine import optimize
 from optimizer.formulation import formulate
 from optimizer.linear_program import LinearProgram
@@ -162,7 +161,7 @@ class TestExactness:
         stages = applicable_stages(problem, case.options.objective)
         weight = merge_weight(problem, stages)
         assume(weight is not None)
-        program = compile_model(formulate(problem, stages))
+        program = formulate(problem, stages)
 
         together = solve(one_stage(program, weight or 0.0), SolverOptions())
         in_order = solve(program, SolverOptions())

@@ -20,6 +20,7 @@ from optimizer.formulation import formulate
 from optimizer.objective import applicable_stages
 from optimizer.options import PEAK_OBJECTIVE, LimitMode, OptimizeOptions, SolverOptions, Strategy
 from optimizer.problem import prepare
+from optimizer.pyomo_model import pyomo_model
 from optimizer.pyomo_solver import solve_with
 from optimizer.solver import Solution, SolveStatus, solve
 from tests.builders import HOUR, make_forecast, make_scenario, make_session, make_tariff
@@ -47,14 +48,14 @@ OTHERS = [
 def other_solution(scenario: Scenario, options: OptimizeOptions) -> Solution:
     """What the solver named in the options gives."""
     problem = prepare(scenario, options)
-    model = formulate(problem, applicable_stages(problem, options.objective))
+    model = pyomo_model(formulate(problem, applicable_stages(problem, options.objective)))
     return solve_with(model, compile_model(model), options.solver)
 
 
 def own_solution(scenario: Scenario, options: OptimizeOptions) -> Solution:
     """What the default path gives."""
     problem = prepare(scenario, options)
-    return solve(compile_model(formulate(problem, applicable_stages(problem, options.objective))), SolverOptions())
+    return solve(formulate(problem, applicable_stages(problem, options.objective)), SolverOptions())
 
 
 def values(solution: Solution) -> list[float]:
@@ -193,7 +194,7 @@ def test_a_stage_that_is_out_of_reach_gets_more_room(monkeypatch: pytest.MonkeyP
 def test_an_infeasible_model_is_an_error(name: str) -> None:
     """Where the need is fixed above what the limit allows and slack is forbidden, no solver has a plan."""
     problem = prepare(make_scenario(forecasts=[make_forecast((1.0, 1.0))]), HOURLY)
-    model = formulate(problem, applicable_stages(problem, HOURLY.objective))
+    model = pyomo_model(formulate(problem, applicable_stages(problem, HOURLY.objective)))
     model.unmet_kwh[0].setub(0.0)
 
     with pytest.raises(SolverError, match=f"{name!r}.*infeasible|failed"):

@@ -17,7 +17,6 @@ from models.domain.scenario import Scenario
 from models.domain.time_grid import FloatArray
 from models.errors import InputError, SolverConfigError, SolverError
 from optimizer import solver
-from optimizer.compile import compile_model
 from optimizer.engine import optimize
 from optimizer.formulation import formulate
 from optimizer.linear_program import LinearProgram, StageCost
@@ -76,7 +75,7 @@ def program_of(
     """The program of a scenario, and the weight that merges its first two stages."""
     problem = prepare(scenario, options)
     applicable = applicable_stages(problem, options.objective if stages is None else stages)
-    return compile_model(formulate(problem, applicable)), merge_weight(problem, applicable)
+    return formulate(problem, applicable), merge_weight(problem, applicable)
 
 
 def values(solution: Solution) -> list[float]:
