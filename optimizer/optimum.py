@@ -44,7 +44,12 @@ def optimum(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch
             status=ScheduleStatus.OPTIMAL if solution.is_optimal else ScheduleStatus.FEASIBLE,
             strategy=Strategy.OPTIMAL,
             stages=tuple(
-                StageResult(name=stage.name, value=stage.value, proved=stage.status is SolveStatus.OPTIMAL)
+                StageResult(
+                    name=stage.name,
+                    value=stage.value,
+                    proved=stage.status is SolveStatus.OPTIMAL,
+                    bound=stage.bound,
+                )
                 for stage in solution.stages
             ),
             shadow_price_per_kwh=_shadow_price(program, solution, options.unserved_value_per_kwh),

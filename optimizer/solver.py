@@ -33,6 +33,14 @@ INTERIOR_POINT: Mapping[str, OptionValue] = MappingProxyType(
     {"solver": "ipx", "run_crossover": "on", "presolve": "off", "parallel": "off"}
 )
 LAST_RESORT: Mapping[str, OptionValue] = MappingProxyType({"solver": "choose", "presolve": "on", "parallel": "off"})
+BRANCH_AND_BOUND: Mapping[str, OptionValue] = MappingProxyType(
+    {"solver": "choose", "presolve": "on", "parallel": "off", "mip_rel_gap": 1e-7, "mip_abs_gap": 1e-6}
+)
+"""Costs are scaled: an absolute gap of 1e-6 is 1e-8 of the largest cost times one unit."""
+INTEGER_TIME_SHARE = 0.85
+"""Of the time there is, for the search over whole numbers; the rest is for the linear program that they leave."""
+HELD = 1e-7
+"""Relative slack with which a later stage of a mixed-integer program holds what an earlier one reached."""
 
 SIMPLEX_ITERATIONS = 4_000
 SIMPLEX_ITERATIONS_PER_ROW = 4
@@ -87,14 +95,16 @@ class StageOutcome:
         name: Name of the stage.
         value: Its value at the final solution.
         status: How its solve ended.
-        row_dual: (R,), change of the stage's value per unit of a row's bound, later stages left free; None where its
-            solve gave none.
+        row_dual: (R,), change of the stage's value per unit of a row's bound, later stages left free and whole numbers
+            as they are; None where its solve gave none.
+        bound: What no solution can go below, earlier stages held; None where the solve was of a linear program.
     """
 
     name: str
     value: float
     status: SolveStatus
     row_dual: FloatArray | None = None
+    bound: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,6 +155,8 @@ def solve(program: LinearProgram, options: SolverOptions, *, merge_weight: float
         SolverConfigError: HiGHS refuses an option.
     """
     deadline = None if options.time_limit_s is None else time.perf_counter() + options.time_limit_s
+    if program.integer_variables:
+        return _solve_in_whole_numbers(program, options, deadline)
     run = _Run(program, options, deadline)
     if merge_weight is not None and len(program.stages) > 1:
         merged = run.merged(merge_weight)
@@ -260,7 +272,7 @@ class _Run:
         logger.debug("solver method=%s status=%s columns=%d", method["solver"], status, cost.size)
         return highs, status
 
-    def load(self, cost: FloatArray, method: Mapping[str, OptionValue]) -> highspy.Highs:
+    def load(self, cost: FloatArray, method: Mapping[str, OptionValue], *, integer: bool = False) -> highspy.Highs:
         """A fresh instance with the program as narrowed so far."""
         highs = highspy.Highs()
         highs.silent()
@@ -288,7 +300,7 @@ class _Run:
             program.row_column.astype(np.int32),
             program.row_value,
             # An empty array would be read past its end.
-            np.zeros(program.column_count, dtype=np.int32),
+            program.is_integer.astype(np.int32) if integer else np.zeros(program.column_count, dtype=np.int32),
         )
         if status == highspy.HighsStatus.kError:
             raise SolverError("HiGHS refuses the program: a bound or coefficient is not a number it takes")
@@ -316,6 +328,95 @@ class _Run:
         tight = (np.abs(row_dual) > ZERO_DUAL) & np.isfinite(bound)
         self.row_lower = np.where(tight, bound, self.row_lower)
         self.row_upper = np.where(tight, bound, self.row_upper)
+
+
+def _solve_in_whole_numbers(program: LinearProgram, options: SolverOptions, deadline: float | None) -> Solution:
+    """Search the whole numbers stage by stage, then solve the linear program that they leave, exactly and with duals.
+
+    A stage is proved when the search proved it; else its bound says how far away the best can be.
+    """
+    started = time.perf_counter()
+    search_until = None if deadline is None else started + INTEGER_TIME_SHARE * (deadline - started)
+    search = _Search(program, options, search_until)
+    found = search.in_order(program.stages)
+    whole = program.is_integer
+    numbers = np.round(search.value[whole])
+    run = _Run(program, options, deadline)
+    run.column_lower, run.column_upper = program.column_lower.copy(), program.column_upper.copy()
+    run.column_lower[whole], run.column_upper[whole] = numbers, numbers
+    try:
+        refined = run.in_order([], program.stages)
+    except SolverError:
+        refined = None
+    if refined is None or not refined.is_optimal:
+        value = search.value
+        return Solution(
+            column_value=value,
+            stages=tuple(
+                replace(outcome, value=stage.value(value)) for outcome, stage in zip(found, program.stages, strict=True)
+            ),
+        )
+    return Solution(
+        column_value=refined.column_value,
+        stages=tuple(
+            replace(linear, status=searched.status, bound=searched.bound)
+            for linear, searched in zip(refined.stages, found, strict=True)
+        ),
+    )
+
+
+class _Search:
+    """Branch and bound over a program's whole numbers, each stage held while the next is minimised."""
+
+    def __init__(self, program: LinearProgram, options: SolverOptions, deadline: float | None) -> None:
+        self._run = _Run(program, options, deadline)
+        self._held: list[tuple[FloatArray, float]] = []
+        self._value: FloatArray | None = None
+
+    @property
+    def value(self) -> FloatArray:
+        """(C,), the best solution found."""
+        if self._value is None:
+            raise SolverError("the search over whole numbers has found nothing")
+        return self._value
+
+    def in_order(self, stages: tuple[StageCost, ...]) -> list[StageOutcome]:
+        """How each stage ended; after one that was stopped the later ones are left as they are.
+
+        Raises:
+            SolverError: Not even the first stage found a solution.
+        """
+        outcomes: list[StageOutcome] = []
+        for stage in stages:
+            if outcomes and outcomes[-1].status is not SolveStatus.OPTIMAL:
+                outcomes.append(StageOutcome(name=stage.name, value=np.nan, status=outcomes[-1].status))
+                continue
+            status, bound = self._minimise(stage)
+            if self._value is None:
+                raise SolverError(f"HiGHS ended stage {stage.name!r} without a solution: {status}")
+            outcomes.append(StageOutcome(name=stage.name, value=np.nan, status=status, bound=bound))
+        return outcomes
+
+    def _minimise(self, stage: StageCost) -> tuple[SolveStatus, float | None]:
+        scale = _scale(stage.cost)
+        cost = stage.cost / scale
+        highs = self._run.load(cost, BRANCH_AND_BOUND, integer=True)
+        for held, most in self._held:
+            entries = np.flatnonzero(held)
+            highs.addRow(-np.inf, most, entries.size, entries.astype(np.int32), held[entries])
+        if self._value is not None:
+            start = highspy.HighsSolution()
+            start.col_value = self._value.tolist()
+            highs.setSolution(start)
+        highs.run()
+        status, info = _status(highs), highs.getInfo()
+        if info.primal_solution_status != FEASIBLE_POINT:
+            return status, None
+        self._value = np.array(highs.getSolution().col_value)
+        reached = dot(cost, self._value)
+        self._held.append((cost, reached + HELD * max(1.0, abs(reached))))
+        bound = info.mip_dual_bound
+        return status, bound * scale + stage.offset if np.isfinite(bound) else None
 
 
 def _scale(cost: FloatArray) -> float:

@@ -73,11 +73,13 @@ class StageResult:
         name: Name of the stage.
         value: Its value, in the stage's unit.
         proved: Whether the solver proved it optimal.
+        bound: What no plan can go below, earlier stages held; None where only proved optima were sought.
     """
 
     name: str
     value: float
     proved: bool
+    bound: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -86,6 +86,9 @@ class StageEntry(BaseModel):
     name: _Text = Field(description="Name of the stage")
     value: _Total | None = Field(description="In the stage's unit; null where it has none")
     proved: bool = Field(description="Whether it was proved to be the best")
+    bound: _Total | None = Field(
+        default=None, description="What no plan can go below; absent where no whole numbers were sought"
+    )
 
 
 class SummaryFile(BaseModel):

@@ -127,7 +127,13 @@ def summarize(
         "peak_import_kw": _total(schedule.peak_import_kw),
         "minutes_over_limit": _total(schedule.minutes_over_limit(LIMIT_TOLERANCE_KW)),
         "stages": [
-            {"name": stage.name, "value": _total(stage.value), "proved": stage.proved} for stage in schedule.stages
+            {
+                "name": stage.name,
+                "value": _total(stage.value),
+                "proved": stage.proved,
+                **({} if stage.bound is None else {"bound": _total(stage.bound)}),
+            }
+            for stage in schedule.stages
         ],
         "notes": list(dict.fromkeys((*notes, *schedule.notes))),
         "seconds": {phase: _total(value) for phase, value in {**schedule.seconds, **(seconds or {})}.items()},
