@@ -15,6 +15,7 @@ from models.domain import (
     CapacityGroup,
     Charger,
     ChargingSession,
+    DriverStatement,
     EnergyTariff,
     PriceBlock,
     Scenario,
@@ -130,9 +131,24 @@ def garage_site(garage: str, limit_kw: float, *, currency: str = "USD") -> Site:
 
 
 @cache
+def garage_table(garage: str) -> pd.DataFrame:
+    """All sessions of a garage, May to August 2019, as they were recorded. Source: ACN-Data."""
+    return pd.read_csv(DATA / f"sessions_{garage}_2019-05_08.csv.gz")
+
+
+def garage_statements(garage: str) -> dict[str, DriverStatement]:
+    """What the drivers of a garage said, by session."""
+    return {
+        str(row["session_id"]): DriverStatement(
+            departure=datetime.fromisoformat(row["estimated_departure"]), energy_kwh=float(row["requested_kwh"])
+        )
+        for row in garage_table(garage).to_dict("records")
+    }
+
+
+@cache
 def garage_sessions(garage: str) -> tuple[ChargingSession, ...]:
-    """All sessions of a garage, May to August 2019. Source: ACN-Data."""
-    table = pd.read_csv(DATA / f"sessions_{garage}_2019-05_08.csv.gz")
+    """All sessions of a garage, May to August 2019."""
     return tuple(
         ChargingSession(
             session_id=str(row["session_id"]),
@@ -142,7 +158,7 @@ def garage_sessions(garage: str) -> tuple[ChargingSession, ...]:
             energy_kwh=float(row["energy_kwh"]),
             max_power_kw=float(row["max_power_kw"]),
         )
-        for row in table.to_dict("records")
+        for row in garage_table(garage).to_dict("records")
     )
 
 
@@ -208,7 +224,9 @@ def write_demo_folder(folder: Path = DEMO_FOLDER) -> None:
             for hour in range(30)
         ),
     )
-    write_scenario(folder, scenario, [message])
+    said = garage_statements("jpl")
+    statements = {session.session_id: said[session.session_id] for session in scenario.sessions}
+    write_scenario(folder, scenario, [message], statements=statements)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ CapacityOptimizerError
 │   └── FileInputError      the same, with file, row and field
 ├── SolverError             the solver gave no usable answer
 │   └── SolverConfigError   a solver or one of its options is not accepted
+├── RollingError            a plan of a day that is played again failed
 └── VerificationError       a schedule breaks a limit; it must not be used
 """
 
@@ -79,6 +80,21 @@ class SolverError(CapacityOptimizerError):
 
 class SolverConfigError(SolverError):
     """A solver is not there, or refuses one of its options."""
+
+
+class RollingError(CapacityOptimizerError):
+    """A day could not be played to its end; nothing was rolled on from an older plan.
+
+    Args:
+        at: ISO 8601 instant at which planning failed.
+        plans: How many plans were made before.
+        cause: Why it failed.
+    """
+
+    def __init__(self, at: str, plans: int, cause: Exception) -> None:
+        self.at = at
+        self.plans = plans
+        super().__init__(f"stopped at {at}, after {plans} plans: {cause}")
 
 
 class VerificationError(CapacityOptimizerError):

@@ -4,24 +4,34 @@ from optimizer.engine import optimize, plan_without_solver
 from optimizer.options import (
     COST_OBJECTIVE,
     PEAK_OBJECTIVE,
+    Foresight,
     LimitMode,
+    Occasion,
     OptimizeOptions,
+    RollOptions,
     SolverOptions,
     Stage,
     Strategy,
 )
+from optimizer.rolling import Replan, RolledDay, roll
 from optimizer.verify import Certificate, verify
 
 __all__ = [
     "COST_OBJECTIVE",
     "PEAK_OBJECTIVE",
     "Certificate",
+    "Foresight",
     "LimitMode",
+    "Occasion",
     "OptimizeOptions",
+    "Replan",
+    "RollOptions",
+    "RolledDay",
     "SolverOptions",
     "Stage",
     "Strategy",
     "optimize",
     "plan_without_solver",
+    "roll",
     "verify",
 ]

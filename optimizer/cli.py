@@ -1,4 +1,4 @@
-"""The command ``oscp-optimize``: plan a scenario folder, recheck a result, compare strategies."""
+"""The command ``oscp-optimize``: plan a scenario folder, recheck a result, compare strategies, play a day again."""
 
 from __future__ import annotations
 
@@ -21,8 +21,11 @@ from optimizer.options import (
     DEFAULT_SOLVER,
     PEAK_OBJECTIVE,
     Backend,
+    Foresight,
     LimitMode,
+    Occasion,
     OptimizeOptions,
+    RollOptions,
     SolverOptions,
     Strategy,
 )
@@ -31,6 +34,7 @@ Advance = Callable[[], None]
 
 if TYPE_CHECKING:
     from optimizer.comparison import ComparedStrategy
+    from optimizer.hindsight import DayFigures
 
 # Imports inside the commands keep `--help` and `--version` fast: pandas, Plotly and Pyomo take a second together.
 
@@ -216,6 +220,97 @@ def compare(
         print(json.dumps([result.figures() for result in compared], indent=2))
     elif not quiet:
         print_comparison(compared, loaded.scenario.site.currency)
+
+
+@app.command()
+def roll(
+    scenario: Scenario,
+    out: Annotated[
+        Path | None, typer.Option(help="Result folder; an earlier result in it is replaced as a whole [default: none]")
+    ] = None,
+    start: Start = None,
+    end: End = None,
+    step_minutes: StepMinutes = 15.0,
+    limits: Limits = LimitMode.MEAN,
+    objective: Goal = Objective.COST,
+    strategy: Annotated[Strategy, typer.Option(help="The optimum of what is known, or a heuristic")] = Strategy.OPTIMAL,
+    every_event: Annotated[
+        bool,
+        typer.Option(
+            "--every-event/--every-step",
+            help="Plan anew when somebody arrives, leaves, is full or overdue; or at every step. In both cases when a "
+            "forecast comes",
+        ),
+    ] = False,
+    known: Annotated[
+        Foresight, typer.Option(help="Of a vehicle that is there: what its driver stated, or what came to be")
+    ] = Foresight.STATED,
+    solver: Solver = DEFAULT_SOLVER,
+    backend: Carrier = Backend.PYOMO,
+    time_limit: TimeLimit = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Play a recorded day again: plan from what was known at each step, beside the optimum of perfect foresight.
+
+    Exit code 0 with a day played to its end, 2 on bad input, 1 when a plan failed: nothing is rolled on from an older
+    one.
+    """
+    options = RollOptions(
+        plan=_options(start, end, step_minutes, limits, objective, strategy, solver, backend, time_limit),
+        occasion=Occasion.EVERY_EVENT if every_event else Occasion.EVERY_STEP,
+        foresight=known,
+    )
+    with _errors_as_exit_codes():
+        from optimizer.hindsight import in_hindsight  # noqa: PLC0415
+        from optimizer.report import render_report  # noqa: PLC0415
+        from optimizer.rolling import roll as rolled_day  # noqa: PLC0415
+        from optimizer.scenario_io import load_scenario, write_rolled_result  # noqa: PLC0415
+
+        with _progress("Reading the scenario", "Rolling", "Looking back", "Writing", show=not quiet) as advance:
+            loaded = load_scenario(scenario)
+            advance()
+            with loaded.naming_files():
+                rolled = rolled_day(loaded.day, options)
+                advance()
+                figures = list(in_hindsight(loaded.day, options, rolled))
+            advance()
+            if out is not None:
+                report = render_report(rolled.schedule, loaded.scenario.site)
+                write_rolled_result(
+                    out, rolled, figures, loaded.scenario, options, notes=loaded.notes, report_html=report
+                )
+            advance()
+    if as_json:
+        print(json.dumps([figure.figures() for figure in figures], indent=2))
+    elif not quiet:
+        print_hindsight(figures, loaded.scenario.site.currency)
+
+
+def print_hindsight(figures: list[DayFigures], currency: str) -> None:
+    """Print one line for each policy."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table(box=None, pad_edge=False)
+    titles = ("policy", f"cost {currency}", "met %", "unmet kWh", "short", "peak kW", "min over limit")
+    for title in (*titles, "changes", "plans", "moved kW", "ms/plan"):
+        table.add_column(title, justify="left" if title == "policy" else "right", no_wrap=True)
+    for one in figures:
+        table.add_row(
+            one.policy,
+            f"{one.energy_cost:.2f}",
+            f"{100 * one.energy_met:.2f}",
+            f"{one.unmet_energy_kwh:.1f}",
+            str(one.sessions_short),
+            f"{one.peak_import_kw:.1f}",
+            f"{one.minutes_over_limit:.0f}",
+            str(one.pilot_changes),
+            str(one.plans),
+            f"{one.moved_kw:.1f}",
+            f"{1000 * one.seconds:.1f}",
+        )
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def print_comparison(compared: list[ComparedStrategy], currency: str) -> None:

@@ -10,6 +10,7 @@ strategy says who gets how much. Whatever it says, nobody is left short while ev
     edf             earliest departure first
     llf             least laxity first: least time to spare until the departure, were the need met at full power from
                     the begin of the step on, or from the arrival within it
+    fcfs            first come, first served: earliest arrival first
     round robin     in turn by canonical index, starting after the last one served in the step before
 
 Ties go to the lower canonical index. Priorities count for nothing.
@@ -186,7 +187,7 @@ def _sharing(problem: CapacityProblem, strategy: Strategy) -> Sharing:
         return np.round(stay_hours - need_hours, LAXITY_DECIMALS)
 
     match strategy:
-        case Strategy.UNCONTROLLED:
+        case Strategy.UNCONTROLLED | Strategy.FIRST_COME:
             return lambda step: _in_order(step, range(step.session.size))
         case Strategy.EQUAL_SHARE:
             return _equal_share

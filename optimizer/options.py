@@ -1,4 +1,4 @@
-"""What a caller may choose: window, raster, meaning of limits, order of the objective, strategy, solver."""
+"""What a caller may choose: window, raster, meaning of limits, objective, strategy, solver, how to play a day again."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ class Strategy(StrEnum):
     EARLIEST_DEADLINE = "edf"
     LEAST_LAXITY = "llf"
     ROUND_ROBIN = "round-robin"
+    FIRST_COME = "fcfs"
 
 
 class Backend(StrEnum):
@@ -132,3 +133,37 @@ class OptimizeOptions:
             raise InputError("the objective must begin with unmet_energy: the cheapest plan would serve nobody")
         if len(set(self.objective)) != len(self.objective):
             raise InputError(f"the objective names a stage twice: {', '.join(self.objective)}")
+
+
+class Occasion(StrEnum):
+    """When a day is planned anew. In any case it is when a forecast comes: limits do not wait."""
+
+    EVERY_STEP = "step"
+    """At every edge of the grid; who arrives in between waits for the next one."""
+    EVERY_EVENT = "event"
+    """When a vehicle arrives, leaves, is full, or stays past its stated departure."""
+
+
+class Foresight(StrEnum):
+    """What is believed of the vehicles that are there."""
+
+    STATED = "estimated"
+    """The driver's word, as far as there is one."""
+    TRUE = "actual"
+    """When they leave and what they take, known on arrival; who comes next stays unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollOptions:
+    """How to play a day.
+
+    Args:
+        plan: How each plan is made. Its window is that of the day; its limits hold at every moment where a plan may be
+            cut short within a step.
+        occasion: When to plan anew.
+        foresight: What is believed of the vehicles.
+    """
+
+    plan: OptimizeOptions = field(default_factory=OptimizeOptions)
+    occasion: Occasion = Occasion.EVERY_STEP
+    foresight: Foresight = Foresight.STATED

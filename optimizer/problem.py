@@ -150,12 +150,13 @@ class CapacityProblem:
         return sums_by(self.column_session, energy_kwh, len(self.sessions))
 
 
-def prepare(scenario: Scenario, options: OptimizeOptions) -> CapacityProblem:
+def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[float] = ()) -> CapacityProblem:
     """Put a scenario into arrays.
 
     Args:
         scenario: What is known.
         options: Window, raster and meaning of limits.
+        edges_s: Further edges of the grid, seconds since the epoch; those outside of the window are dropped.
 
     Returns:
         The problem; the same for any order of the scenario's sessions, groups and chargers.
@@ -169,7 +170,7 @@ def prepare(scenario: Scenario, options: OptimizeOptions) -> CapacityProblem:
         (s for s in scenario.sessions if s.arrival_s >= start_s and s.departure_s <= end_s),
         key=lambda session: (session.arrival_s, session.session_id),
     )
-    grid = _grid(scenario, options, start, end)
+    grid = _grid(scenario, options, (start, end), edges_s)
     chargers = [scenario.site.charger(session.charger_id) for session in sessions]
     max_power_kw = np.array(
         [
@@ -241,13 +242,14 @@ def _known_time(scenario: Scenario, options: OptimizeOptions) -> tuple[datetime,
     return options.start, options.end
 
 
-def _grid(scenario: Scenario, options: OptimizeOptions, start: datetime, end: datetime) -> TimeGrid:
-    edges = [scenario.forecasts.edges_s()]
+def _grid(
+    scenario: Scenario, options: OptimizeOptions, span: tuple[datetime, datetime], edges_s: Sequence[float]
+) -> TimeGrid:
+    edges = [scenario.forecasts.edges_s(), np.array(edges_s, dtype=np.float64)]
     if scenario.tariff is not None:
         edges.append(scenario.tariff.edges_s())
     return TimeGrid.build(
-        start,
-        end,
+        *span,
         raster=options.raster,
         extra_edges_s=np.concatenate(edges),
         time_zone=scenario.site.time_zone,

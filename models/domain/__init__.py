@@ -1,6 +1,7 @@
 """What a plan is about, in kW, kWh, hours and instants with a time zone; standard library and NumPy only."""
 
 from models.domain.capacity import CapacityBlock, CapacityForecast, CapacityForecasts, CapacityKind, CapacityUnit, Phase
+from models.domain.day import DriverStatement, ReceivedForecast, RecordedDay, forecasts_in_force
 from models.domain.group import CapacityGroup, Charger, LimitCounts, Site
 from models.domain.scenario import Scenario
 from models.domain.schedule import GroupResult, Schedule, ScheduleStatus, SessionResult, StageResult
@@ -18,6 +19,7 @@ __all__ = [
     "CapacityUnit",
     "Charger",
     "ChargingSession",
+    "DriverStatement",
     "EnergyTariff",
     "FloatArray",
     "GroupResult",
@@ -25,6 +27,8 @@ __all__ = [
     "LimitCounts",
     "Phase",
     "PriceBlock",
+    "ReceivedForecast",
+    "RecordedDay",
     "Scenario",
     "Schedule",
     "ScheduleStatus",
@@ -32,4 +36,5 @@ __all__ = [
     "Site",
     "StageResult",
     "TimeGrid",
+    "forecasts_in_force",
 ]

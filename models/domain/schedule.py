@@ -26,6 +26,8 @@ class ScheduleStatus(StrEnum):
     """The solver gave nothing usable in time; a heuristic under the same limits made it."""
     HEURISTIC = "heuristic"
     """A heuristic was asked for."""
+    ROLLED = "rolled"
+    """What came of a day that was planned anew again and again, each time from what was known then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

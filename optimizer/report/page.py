@@ -57,6 +57,7 @@ STATUS_WORDS = {
     ScheduleStatus.FEASIBLE: ("Stopped early", "time ran out before the plan was proved best"),
     ScheduleStatus.FALLBACK: ("Fallback", "the solver gave no plan in time; a rule of thumb made this one"),
     ScheduleStatus.HEURISTIC: ("Heuristic", "made by a rule of thumb, not optimized"),
+    ScheduleStatus.ROLLED: ("Rolled", "what came of plans made anew again and again from what was known then"),
 }
 
 

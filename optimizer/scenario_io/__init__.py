@@ -1,6 +1,7 @@
 """The edge that reads and writes: scenario folders, result folders, and the schemas of what is in them."""
 
-from optimizer.scenario_io.results import WrittenGroup, WrittenResult, read_result, summarize, write_result
+from optimizer.scenario_io.results import ExtraTable, WrittenGroup, WrittenResult, read_result, summarize, write_result
+from optimizer.scenario_io.rolled import write_rolled_result
 from optimizer.scenario_io.scenarios import LoadedScenario, load_scenario, write_scenario
 from optimizer.scenario_io.schemas import (
     MAX_STAY,
@@ -8,6 +9,9 @@ from optimizer.scenario_io.schemas import (
     ChargerEntry,
     GroupEntry,
     PriceRow,
+    ReceivedMessage,
+    RecordedPriceRow,
+    RecordedSessionRow,
     SessionRow,
     SiteFile,
 )
@@ -16,9 +20,13 @@ __all__ = [
     "MAX_STAY",
     "SCHEMA_VERSION",
     "ChargerEntry",
+    "ExtraTable",
     "GroupEntry",
     "LoadedScenario",
     "PriceRow",
+    "ReceivedMessage",
+    "RecordedPriceRow",
+    "RecordedSessionRow",
     "SessionRow",
     "SiteFile",
     "WrittenGroup",
@@ -27,5 +35,6 @@ __all__ = [
     "read_result",
     "summarize",
     "write_result",
+    "write_rolled_result",
     "write_scenario",
 ]

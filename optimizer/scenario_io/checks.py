@@ -8,14 +8,25 @@ from datetime import datetime, timedelta, tzinfo
 from itertools import islice, pairwise
 from typing import Protocol, TypeVar
 
+import numpy as np
+
 from models.domain.capacity import CapacityForecast
+from models.domain.day import DriverStatement, ReceivedForecast
 from models.domain.group import Site
 from models.domain.session import ChargingSession
 from models.domain.tariff import EnergyTariff
+from models.domain.time_grid import FloatArray
 from models.errors import FileInputError, InputError
 from models.oscp.v20 import UpdateGroupCapacityForecast, to_capacity_forecast
 from models.units import seconds_to_hours
-from optimizer.scenario_io.schemas import PriceRow, SessionRow, SiteFile
+from optimizer.scenario_io.schemas import (
+    PriceRow,
+    ReceivedMessage,
+    RecordedPriceRow,
+    RecordedSessionRow,
+    SessionRow,
+    SiteFile,
+)
 
 SITE_FILE = "site.json"
 FORECASTS_FILE = "forecasts.json"
@@ -30,6 +41,8 @@ LONG_STAY = timedelta(hours=24)
 ENERGY_TOLERANCE_KWH = 1e-6
 
 RowT_co = TypeVar("RowT_co", covariant=True)
+SessionT = TypeVar("SessionT", bound=SessionRow)
+PriceT = TypeVar("PriceT", bound=PriceRow)
 
 
 class Rows(Protocol[RowT_co]):
@@ -120,9 +133,29 @@ def read_sessions(table: Rows[SessionRow], site: Site) -> tuple[ChargingSession,
     Raises:
         FileInputError: A row is no such session.
     """
+    return tuple(row.to_domain() for row in _checked_sessions(table, site))
+
+
+def read_recorded_sessions(
+    table: Rows[RecordedSessionRow], site: Site
+) -> tuple[tuple[ChargingSession, ...], dict[str, DriverStatement]]:
+    """The same, and what the drivers said, by session.
+
+    Raises:
+        FileInputError: A row is no such session.
+    """
+    sessions: list[ChargingSession] = []
+    statements: dict[str, DriverStatement] = {}
+    for row in _checked_sessions(table, site):
+        sessions.append(row.to_domain())
+        if (statement := row.statement) is not None:
+            statements[row.session_id] = statement
+    return tuple(sessions), statements
+
+
+def _checked_sessions(table: Rows[SessionT], site: Site) -> Iterator[SessionT]:
     chargers = {charger.charger_id for charger in site.chargers}
     first_with_id: dict[str, int] = {}
-    sessions: list[ChargingSession] = []
     for index, row in table.rows():
         if row.charger_id not in chargers:
             reason = f"{SITE_FILE} has no such charger{did_you_mean(row.charger_id, chargers)}"
@@ -131,8 +164,7 @@ def read_sessions(table: Rows[SessionRow], site: Site) -> tuple[ChargingSession,
         if first != index:
             reason = f"row {table.row_number(first)} has the same id; give each session its own"
             raise table.error(index, reason, field="session_id", value=row.session_id)
-        sessions.append(row.to_domain())
-    return tuple(sessions)
+        yield row
 
 
 def read_prices(table: Rows[PriceRow], zone: tzinfo) -> EnergyTariff:
@@ -141,6 +173,24 @@ def read_prices(table: Rows[PriceRow], zone: tzinfo) -> EnergyTariff:
     Raises:
         FileInputError: A row is no such price.
     """
+    return EnergyTariff.from_blocks(row.to_domain() for row in _checked_prices(table, zone))
+
+
+def read_recorded_prices(table: Rows[RecordedPriceRow], zone: tzinfo) -> tuple[EnergyTariff, FloatArray | None]:
+    """The same, and when each came: (B,), seconds since the epoch, minus infinity for all along; None for all of them.
+
+    Raises:
+        FileInputError: A row is no such price.
+    """
+    rows = _checked_prices(table, zone)
+    known_s = None
+    if any(row.known_from is not None for row in rows):
+        known_s = np.array([-np.inf if row.known_from is None else row.known_from.timestamp() for row in rows])
+    return EnergyTariff.from_blocks(row.to_domain() for row in rows), known_s
+
+
+def _checked_prices(table: Rows[PriceT], zone: tzinfo) -> list[PriceT]:
+    """The rows in order of time."""
     rows = sorted(table.rows(), key=lambda item: item[1].start)
     if not rows:
         raise FileInputError(table.name, "it has no prices; fill it, or remove it to plan without prices")
@@ -153,7 +203,29 @@ def read_prices(table: Rows[PriceRow], zone: tzinfo) -> EnergyTariff:
                 field="start",
                 value=cell(later.start, zone),
             )
-    return EnergyTariff.from_blocks(row.to_domain() for _, row in rows)
+    return [row for _, row in rows]
+
+
+def read_received(messages: Iterable[ReceivedMessage], site: Site) -> tuple[ReceivedForecast, ...]:
+    """The forecasts of messages in the order of their arrival; one that says nothing of it came with the one before.
+
+    Raises:
+        FileInputError: A message is no forecast of the site, or came before the one above it.
+    """
+    found: list[ReceivedForecast] = []
+    since: datetime | None = None
+    for row, message in enumerate(messages, start=1):
+        if message.received_at is not None and since is not None and message.received_at < since:
+            raise FileInputError(
+                FORECASTS_FILE,
+                f"the message before it came at {cell(since, site.time_zone)}; put them in the order of their arrival",
+                row=row,
+                field="received_at",
+                value=cell(message.received_at, site.time_zone),
+            )
+        since = message.received_at or since
+        found.append(ReceivedForecast(forecast=read_forecast(message, row, site), received_at=since))
+    return tuple(found)
 
 
 def read_forecast(message: UpdateGroupCapacityForecast, row: int, site: Site) -> CapacityForecast:

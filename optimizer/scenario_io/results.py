@@ -35,7 +35,20 @@ GROUPS_FILE = "groups.csv"
 OPTIMUM_FILE = "optimum.json"
 SUMMARY_FILE = "summary.json"
 REPORT_FILE = "report.html"
-RESULT_FILES = frozenset({SCHEDULE_FILE, SESSIONS_FILE, GROUPS_FILE, OPTIMUM_FILE, SUMMARY_FILE, REPORT_FILE})
+REPLANS_FILE = "replans.csv"
+HINDSIGHT_FILE = "hindsight.csv"
+RESULT_FILES = frozenset(
+    {
+        SCHEDULE_FILE,
+        SESSIONS_FILE,
+        GROUPS_FILE,
+        OPTIMUM_FILE,
+        SUMMARY_FILE,
+        REPORT_FILE,
+        REPLANS_FILE,
+        HINDSIGHT_FILE,
+    }
+)
 
 LIMIT_TOLERANCE_KW = 1e-6
 POWER_DECIMALS = 12
@@ -43,6 +56,21 @@ POWER_DECIMALS = 12
 TOTAL_DECIMALS = 9
 
 DISTRIBUTIONS = ("oscp-capacity-optimizer", "pyomo", "highspy", "numpy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ExtraTable:
+    """A table beside the usual files of a result.
+
+    Args:
+        name: Name of the file, one of `RESULT_FILES`.
+        columns: Names of the columns.
+        rows: Cells in the order of the columns.
+    """
+
+    name: str
+    columns: Sequence[str]
+    rows: Iterable[Sequence[object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -148,8 +176,8 @@ def write_result(
     options: OptimizeOptions,
     *,
     notes: Sequence[str] = (),
-    seconds: Mapping[str, float] | None = None,
     report_html: str | None = None,
+    tables: Sequence[ExtraTable] = (),
 ) -> dict[str, object]:
     """Write a result folder; it appears complete or not at all.
 
@@ -159,8 +187,8 @@ def write_result(
         scenario: What it was made for.
         options: How it was made.
         notes: As in `summarize`.
-        seconds: As in `summarize`.
         report_html: Content of report.html; None for no report.
+        tables: Further tables.
 
     Returns:
         The content of summary.json.
@@ -169,7 +197,7 @@ def write_result(
         InputError: The folder holds something else than a result.
     """
     zone = scenario.site.time_zone
-    summary = summarize(schedule, scenario, options, notes=notes, seconds=seconds)
+    summary = summarize(schedule, scenario, options, notes=notes)
     with new_folder(folder, kind="result", objection=_objection) as partial:
         _write_rows(partial / SCHEDULE_FILE, ScheduleRow, schedule_rows(schedule, zone))
         _write_rows(partial / SESSIONS_FILE, SessionResultRow, session_rows(schedule, zone))
@@ -180,6 +208,8 @@ def write_result(
         messages = to_optimum_messages(schedule, scenario.site, scenario.forecasts, window=window)
         _write_json(partial / OPTIMUM_FILE, [message.model_dump(mode="json") for message in messages])
         _write_json(partial / SUMMARY_FILE, summary)
+        for table in tables:
+            _write_cells(partial / table.name, table.columns, table.rows)
         if report_html is not None:
             (partial / REPORT_FILE).write_text(report_html, encoding="utf-8")
     return summary
@@ -376,9 +406,13 @@ def _group_columns(group: GroupResult, edges: Sequence[str], prices: Sequence[ob
 
 def _write_rows(path: Path, row_type: type[BaseModel], rows: Iterable[Sequence[object]]) -> None:
     """Write rows whose cells come in the order of the row type's fields."""
+    _write_cells(path, list(row_type.model_fields), rows)
+
+
+def _write_cells(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(row_type.model_fields)
+        writer.writerow(columns)
         writer.writerows(rows)
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
 from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
-from models.domain.capacity import CapacityForecasts
+from models.domain.day import DriverStatement, ReceivedForecast, RecordedDay, forecasts_in_force
 from models.domain.scenario import Scenario
+from models.domain.session import ChargingSession
+from models.domain.time_grid import FloatArray
 from models.errors import FileInputError, InputError, PriceGapError
 from models.oscp.v20 import UpdateGroupCapacityForecast
 from optimizer.scenario_io.checks import (
@@ -23,15 +25,18 @@ from optimizer.scenario_io.checks import (
     cell,
     check_site,
     listed,
-    read_forecast,
-    read_prices,
-    read_sessions,
+    read_received,
+    read_recorded_prices,
+    read_recorded_sessions,
     session_notes,
     unknown_fields_note,
 )
 from optimizer.scenario_io.files import first_problem, locate, new_folder, read_json, require_file, require_folder
 from optimizer.scenario_io.schemas import (
     PriceRow,
+    ReceivedMessage,
+    RecordedPriceRow,
+    RecordedSessionRow,
     SessionRow,
     SiteFile,
     price_rows,
@@ -41,7 +46,7 @@ from optimizer.scenario_io.tables import Table
 MAX_MESSAGES = 1_000_000
 
 RowT = TypeVar("RowT", bound=BaseModel)
-_Messages = TypeAdapter(Annotated[tuple[UpdateGroupCapacityForecast, ...], Field(max_length=MAX_MESSAGES)])
+_Messages = TypeAdapter(Annotated[tuple[ReceivedMessage, ...], Field(max_length=MAX_MESSAGES)])
 _Site = TypeAdapter(SiteFile)
 
 
@@ -54,12 +59,28 @@ class LoadedScenario:
         notes: What was taken as it is although it looks wrong, one sentence each.
         messages: The messages of forecasts.json, in order of arrival.
         price_file: Name of the file with the prices; empty without one.
+        statements: What drivers said, by session.
+        received: The forecasts of the messages, with the time of their arrival.
+        price_known_s: As in `RecordedDay`.
     """
 
     scenario: Scenario
     notes: tuple[str, ...] = ()
     messages: tuple[UpdateGroupCapacityForecast, ...] = ()
     price_file: str = ""
+    statements: Mapping[str, DriverStatement] = field(default_factory=dict)
+    received: tuple[ReceivedForecast, ...] = ()
+    price_known_s: FloatArray | None = None
+
+    @property
+    def day(self) -> RecordedDay:
+        """What happened, and when it became known."""
+        return RecordedDay(
+            scenario=self.scenario,
+            statements=self.statements,
+            messages=self.received,
+            price_known_s=self.price_known_s,
+        )
 
     @contextmanager
     def naming_files(self) -> Iterator[None]:
@@ -94,34 +115,39 @@ def load_scenario(folder: Path) -> LoadedScenario:
     site = site_file.to_domain()
     notes = unknown_fields_note(site_file)
 
-    sessions_table = _table(folder, "sessions", SessionRow)
+    sessions_table = _table(folder, "sessions", RecordedSessionRow)
     if sessions_table is None:
         raise FileInputError("sessions.csv", f"there is neither sessions.csv nor sessions.parquet in {folder}; add one")
-    sessions = read_sessions(sessions_table, site)
+    sessions, statements = read_recorded_sessions(sessions_table, site)
     notes += _ignored_columns_note(sessions_table)
     notes += session_notes(sessions, site)
 
-    tariff = None
-    prices_table = _table(folder, "prices", PriceRow)
+    tariff, price_known_s = None, None
+    prices_table = _table(folder, "prices", RecordedPriceRow)
     if prices_table is not None:
-        tariff = read_prices(prices_table, site.time_zone)
+        tariff, price_known_s = read_recorded_prices(prices_table, site.time_zone)
         notes += _ignored_columns_note(prices_table)
 
     messages = _read_messages(folder)
-    forecasts = [read_forecast(message, row, site) for row, message in enumerate(messages, start=1)]
-    scenario = Scenario(
-        site=site, sessions=sessions, tariff=tariff, forecasts=CapacityForecasts.from_messages(forecasts)
-    )
+    forecasts = read_received(messages, site)
+    scenario = Scenario(site=site, sessions=sessions, tariff=tariff, forecasts=forecasts_in_force(forecasts))
     return LoadedScenario(
         scenario=scenario,
         notes=notes,
-        messages=messages,
+        messages=tuple(received.message for received in messages),
         price_file="" if prices_table is None else prices_table.name,
+        statements=statements,
+        received=forecasts,
+        price_known_s=price_known_s,
     )
 
 
 def write_scenario(
-    folder: Path, scenario: Scenario, forecast_messages: Sequence[UpdateGroupCapacityForecast] = ()
+    folder: Path,
+    scenario: Scenario,
+    forecast_messages: Sequence[UpdateGroupCapacityForecast] = (),
+    *,
+    statements: Mapping[str, DriverStatement] | None = None,
 ) -> None:
     """Write a scenario folder that `load_scenario` reads back.
 
@@ -129,6 +155,7 @@ def write_scenario(
         folder: Where; missing or empty. It appears complete or not at all.
         scenario: What to write; its previous plan and its forecasts are not written.
         forecast_messages: The messages its forecasts come from, in order of arrival.
+        statements: What drivers said, by session.
 
     Raises:
         InputError: The folder is not empty, or a value could not be read back.
@@ -138,17 +165,24 @@ def write_scenario(
     with new_folder(folder, kind="scenario", objection=lambda _: "a scenario never replaces anything") as partial:
         text = site_file.model_dump_json(by_alias=True, indent=2)
         (partial / SITE_FILE).write_text(text + "\n", encoding="utf-8")
-        sessions = (
-            _written(SessionRow.from_domain, session, f"session {session.session_id!r}")
-            for session in scenario.sessions
-        )
-        _write_rows(partial / "sessions.csv", SessionRow, sessions, zone)
+        _write_sessions(partial / "sessions.csv", scenario, statements or {})
         if scenario.tariff is not None:
             prices = _written(lambda tariff: list(price_rows(tariff)), scenario.tariff, "tariff")
             _write_rows(partial / "prices.csv", PriceRow, prices, zone)
         if forecast_messages:
             text = json.dumps([_exact(message) for message in forecast_messages], indent=2, ensure_ascii=False)
             (partial / FORECASTS_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _write_sessions(path: Path, scenario: Scenario, statements: Mapping[str, DriverStatement]) -> None:
+    """Write the sessions; without statements also without their columns."""
+
+    def row(session: ChargingSession) -> SessionRow:
+        statement = statements.get(session.session_id, DriverStatement())
+        return RecordedSessionRow.of(session, statement) if statements else SessionRow.from_domain(session)
+
+    rows = (_written(row, session, f"session {session.session_id!r}") for session in scenario.sessions)
+    _write_rows(path, RecordedSessionRow if statements else SessionRow, rows, scenario.site.time_zone)
 
 
 def _table(folder: Path, stem: str, row_type: type[RowT]) -> Table[RowT] | None:
@@ -159,7 +193,7 @@ def _table(folder: Path, stem: str, row_type: type[RowT]) -> Table[RowT] | None:
     return Table.open(found[0], row_type) if found else None
 
 
-def _read_messages(folder: Path) -> tuple[UpdateGroupCapacityForecast, ...]:
+def _read_messages(folder: Path) -> tuple[ReceivedMessage, ...]:
     path = locate(folder, FORECASTS_FILE)
     return () if path is None else read_json(path, _Messages)
 
@@ -188,7 +222,7 @@ def _written(convert: Callable[[DomainT], WrittenT], value: DomainT, name: str) 
         raise InputError(f"{name} cannot be written: {problem.field} {problem.value!r}: {problem.reason}") from error
 
 
-def _write_rows(path: Path, row_type: type[RowT], rows: Iterable[RowT], zone: tzinfo) -> None:
+def _write_rows(path: Path, row_type: type[BaseModel], rows: Iterable[BaseModel], zone: tzinfo) -> None:
     columns = list(row_type.model_fields)
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")

@@ -15,9 +15,11 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic_core import PydanticCustomError
 
 from models.domain.capacity import Phase
+from models.domain.day import DriverStatement
 from models.domain.group import MAX_POWER_KW, CapacityGroup, Charger, LimitCounts, Site
 from models.domain.session import ChargingSession
 from models.domain.tariff import EnergyTariff, PriceBlock
+from models.oscp.v20 import UpdateGroupCapacityForecast
 from models.units import DEFAULT_NOMINAL_VOLTAGE_V
 
 SCHEMA_VERSION = 1
@@ -296,6 +298,51 @@ class SessionRow(BaseModel):
         )
 
 
+class RecordedSessionRow(SessionRow):
+    """A row of sessions.csv in a scenario folder: what happened and, where it is known, what the driver said before."""
+
+    estimated_departure: Instant | None = Field(
+        default=None,
+        description="When the driver said to leave, ISO 8601 with offset; absent where nothing was said",
+    )
+    requested_kwh: EnergyKwh | None = Field(
+        default=None, description="What the driver asked for, kWh; absent where nothing was said"
+    )
+
+    @model_validator(mode="after")
+    def _stated_stay(self) -> Self:
+        if self.estimated_departure is None:
+            return self
+        if self.estimated_departure <= self.arrival:
+            raise PydanticCustomError(
+                "order", "Input should be after the {other}", {"field": "estimated_departure", "other": "arrival"}
+            )
+        if self.estimated_departure - self.arrival > MAX_STAY:
+            raise PydanticCustomError(
+                "long_stay",
+                "a stay of {days} days is longer than {limit} days; look for a mistyped month or year",
+                {
+                    "field": "estimated_departure",
+                    "days": (self.estimated_departure - self.arrival).days,
+                    "limit": MAX_STAY.days,
+                },
+            )
+        return self
+
+    @classmethod
+    def of(cls, session: ChargingSession, statement: DriverStatement) -> Self:
+        """The row of a session whose driver said something."""
+        row = SessionRow.from_domain(session)
+        return cls(**dict(row), estimated_departure=statement.departure, requested_kwh=statement.energy_kwh)
+
+    @property
+    def statement(self) -> DriverStatement | None:
+        """What the driver said; None where it was nothing."""
+        if self.estimated_departure is None and self.requested_kwh is None:
+            return None
+        return DriverStatement(departure=self.estimated_departure, energy_kwh=self.requested_kwh)
+
+
 class PriceRow(BaseModel):
     """A row of prices.csv."""
 
@@ -320,6 +367,30 @@ class PriceRow(BaseModel):
             end=self.end,
             import_price_per_kwh=self.import_price_per_kwh,
             export_price_per_kwh=self.export_price_per_kwh,
+        )
+
+
+class RecordedPriceRow(PriceRow):
+    """A row of prices.csv in a scenario folder: a price and, where it came later than the day began, since when."""
+
+    known_from: Instant | None = Field(
+        default=None, description="When the price came, ISO 8601 with offset; absent where it was known all along"
+    )
+
+
+class ReceivedMessage(UpdateGroupCapacityForecast):
+    """An entry of forecasts.json: a message of OSCP 2.0 and, where it came later than the day began, when."""
+
+    received_at: Instant | None = Field(
+        default=None,
+        description="When it came, ISO 8601 with offset; absent: with the message before it, the first all along",
+    )
+
+    @property
+    def message(self) -> UpdateGroupCapacityForecast:
+        """The message alone."""
+        return UpdateGroupCapacityForecast(
+            group_id=self.group_id, type=self.type, forecasted_blocks=self.forecasted_blocks
         )
 
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from optimizer.cli import app
-from tests.optimizer.scenario_folder import HEADER, write_csv, write_folder
+from tests.optimizer.scenario_folder import HEADER, ROW, write_csv, write_folder
 
 REAL_DAY = Path(__file__).parents[2] / "benchmarks" / "data" / "jpl-2019-07-24"
 
@@ -30,6 +30,58 @@ def solved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     code, _, _ = run("solve", REAL_DAY, "--out", out, "--quiet")
     assert code == 0
     return out
+
+
+class TestRoll:
+    """A day played again."""
+
+    def test_a_small_day(self, tmp_path: Path) -> None:
+        """The driver asked for 4 kWh, would have taken 10, said 10:00 and stayed until 11:00: 4 kWh are given; the
+        result rechecks, has a log of its one plan, and the other policies beside it.
+        """
+        folder = write_folder(tmp_path / "s")
+        header = f"{HEADER},estimated_departure,requested_kwh"
+        write_csv(folder / "sessions.csv", header, f"{ROW},2026-03-02T10:00:00+01:00,4")
+
+        code, output, _ = run("roll", folder, "--out", tmp_path / "r", "--json")
+        checked, _, problems = run("verify", folder, tmp_path / "r", "--quiet")
+
+        policies = {row["policy"]: row for row in json.loads(output)}
+        assert (code, checked, problems) == (0, 0, "")
+        assert policies["rolled optimal"]["delivered_energy_kwh"] == pytest.approx(4.0)
+        assert policies["rolled optimal"]["plans"] == 1
+        assert policies["offline optimum"]["delivered_energy_kwh"] == pytest.approx(10.0)
+        (plan,) = csv.DictReader((tmp_path / "r" / "replans.csv").read_text(encoding="utf-8").splitlines())
+        assert (plan["at"], plan["reason"], plan["status"]) == ("2026-03-02T09:00:00+01:00", "start", "optimal")
+        lines = (tmp_path / "r" / "hindsight.csv").read_text(encoding="utf-8").splitlines()
+        assert len(lines) == 1 + len(policies)
+
+    def test_told_the_truth(self, tmp_path: Path) -> None:
+        """--known actual believes what came to be; on events there are as many plans as events."""
+        folder = write_folder(tmp_path / "s")
+        write_csv(folder / "sessions.csv", f"{HEADER},requested_kwh", f"{ROW},4")
+
+        code, output, _ = run("roll", folder, "--every-event", "--known", "actual", "--json")
+
+        assert code == 0
+        assert json.loads(output)[0]["delivered_energy_kwh"] == pytest.approx(10.0)
+
+    def test_a_table_for_people(self, tmp_path: Path) -> None:
+        """One line for each policy under a header."""
+        code, output, _ = run("roll", write_folder(tmp_path / "s"))
+
+        assert code == 0
+        assert len(output.splitlines()) == 1 + 2 + 6
+
+    def test_a_failed_day_leaves_nothing(self, tmp_path: Path) -> None:
+        """A solver that is not there: code 2 with its name, and no result."""
+        code, _, problem = run(
+            "roll", write_folder(tmp_path / "s"), "--solver", "nosuchsolver", "--out", tmp_path / "r"
+        )
+
+        assert code == 2
+        assert "nosuchsolver" in problem
+        assert not (tmp_path / "r").exists()
 
 
 class TestSolve:
@@ -248,7 +300,7 @@ class TestCompare:
         rows = {row["strategy"]: row for row in json.loads(output)}
 
         assert code == 0
-        assert list(rows) == ["optimal", "uncontrolled", "equal-share", "edf", "llf", "round-robin"]
+        assert list(rows) == ["optimal", "uncontrolled", "equal-share", "edf", "llf", "round-robin", "fcfs"]
         assert all(rows["optimal"]["energy_cost"] <= row["energy_cost"] for row in rows.values())
         assert [name for name, row in rows.items() if row["minutes_over_limit"] > 0] == ["uncontrolled"]
         assert rows["uncontrolled"]["peak_import_kw"] == pytest.approx(272.6, abs=0.01)

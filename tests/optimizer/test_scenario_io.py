@@ -18,7 +18,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import optimizer.scenario_io.tables
-from models.domain.capacity import Phase
+from models.domain.capacity import CapacityKind, Phase
+from models.domain.day import DriverStatement
 from models.domain.group import CapacityGroup
 from models.domain.scenario import Scenario
 from models.domain.session import ChargingSession
@@ -178,6 +179,66 @@ class TestReading:
         code = "import sys, optimizer.scenario_io; sys.exit('pandas' in sys.modules)"
 
         assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
+
+
+class TestRecordedDays:
+    """What became known when."""
+
+    def test_what_drivers_said(self, folder: Path) -> None:
+        """Of two sessions one has a statement of both kinds, the other none: an empty cell says nothing."""
+        other = ROW.replace("S1", "S2")
+        write_csv(
+            folder / "sessions.csv",
+            f"{HEADER},estimated_departure,requested_kwh",
+            f"{ROW},2026-03-02T10:30:00+01:00,7.5",
+            f"{other},,",
+        )
+
+        statements = load_scenario(folder).day.statements
+
+        said = DriverStatement(departure=datetime(2026, 3, 2, 9, 30, tzinfo=UTC), energy_kwh=7.5)
+        assert dict(statements) == {"S1": said}
+
+    def test_when_messages_came(self, folder: Path) -> None:
+        """Without a time a message came with the one before it, the first all along; the past is not changed."""
+        came = {"received_at": "2026-03-02T08:30:00Z"}
+        cut = message_json(blocks=[block_json(capacity=20)]) | came
+        write_json(folder / "forecasts.json", [message_json(), cut, message_json("main")])
+
+        loaded = load_scenario(folder)
+
+        half_past = datetime(2026, 3, 2, 8, 30, tzinfo=UTC)
+        assert [received.received_at for received in loaded.day.messages] == [None, half_past, half_past]
+        (blocks,) = loaded.scenario.forecasts.series.values()
+        assert [(block.start.minute, block.capacity_kw) for block in blocks] == [(0, 50.0), (30, 50.0)]
+        assert loaded.day.forecasts_at(MORNING.timestamp()).blocks("main", CapacityKind.CONSUMPTION)[0].end == (
+            MORNING + timedelta(hours=1)
+        )
+
+    def test_when_prices_came(self, folder: Path) -> None:
+        """The second hour's price came at noon of the day before; the first was known all along."""
+        later = "2026-03-02T10:00:00+01:00,2026-03-02T11:00:00+01:00,0.30,2026-03-01T12:00:00Z"
+        write_csv(folder / "prices.csv", f"{PRICE_HEADER},known_from", later, f"{PRICE},")
+
+        day = load_scenario(folder).day
+
+        noon_s = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
+        before, after = day.tariff_at(noon_s - 1), day.tariff_at(noon_s)
+        assert before is not None
+        assert after is not None
+        assert before.import_price_per_kwh.tolist() == [0.20]
+        assert after.import_price_per_kwh.tolist() == [0.20, 0.30]
+
+    def test_statements_are_written_and_read_back(self, tmp_path: Path) -> None:
+        """Of two sessions one has a statement."""
+        said = {"S1": DriverStatement(departure=MORNING + timedelta(minutes=10), energy_kwh=1.25)}
+        scenario = make_scenario(sessions=[make_session(), make_session("S2")])
+        write_scenario(tmp_path / "out", scenario, statements=said)
+
+        day = load_scenario(tmp_path / "out").day
+
+        assert dict(day.statements) == said
+        assert day.scenario.sessions == scenario.sessions
 
 
 class TestNotes:

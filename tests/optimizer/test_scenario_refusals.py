@@ -284,6 +284,33 @@ class TestSessions:
 
         self.assert_cell_refused(folder, "departure", later.replace("2026-04-02T08", "2026-04-02T09"), "31 days")
 
+    @pytest.mark.parametrize(
+        ("value", "why"),
+        [
+            ("2026-03-02T09:00:00+01:00", "after the arrival 2026-03-02T09:00:00+01:00"),
+            ("2027-04-06T09:00:00+01:00", "a stay of 400 days is longer than 31"),
+            ("2026-03-02T11:00:00", "no offset"),
+            ("noon", "it must be a time in ISO 8601"),
+        ],
+    )
+    def test_stated_departure(self, folder: Path, value: str, why: str) -> None:
+        """What a driver says is a departure too: after the arrival, and not next year."""
+        self.assert_cell_refused(folder, "estimated_departure", value, why)
+
+    @pytest.mark.parametrize(
+        ("value", "why"), [("-1", "greater than or equal to 0"), ("nan", "finite"), ("all", "not a number")]
+    )
+    def test_stated_request(self, folder: Path, value: str, why: str) -> None:
+        """A request is an energy too."""
+        self.assert_cell_refused(folder, "requested_kwh", value, why)
+
+    @pytest.mark.parametrize("column", ["Estimated_Departure", "requested_kWh"])
+    def test_a_misspelt_statement(self, folder: Path, column: str) -> None:
+        """Were it ignored, the driver's word would be lost."""
+        write_csv(folder / "sessions.csv", f"{HEADER},{column}", ROW + ",5")
+
+        assert_refused(folder, "sessions.csv", field=column, why="rename it")
+
     def test_unknown_charger(self, folder: Path) -> None:
         """Every session is at a charger of the site; a likely one is proposed."""
         self.assert_cell_refused(folder, "charger_id", "C01", "site.json has no such charger; did you mean 'C1'?")
@@ -346,6 +373,12 @@ class TestPrices:
         write_csv(folder / "prices.csv", PRICE_HEADER, PRICE.replace(old, new))
 
         assert_refused(folder, "prices.csv", row=2, field=field, value=new, why=why)
+
+    def test_bad_time_of_a_price(self, folder: Path) -> None:
+        """When a price came is a time with an offset."""
+        write_csv(folder / "prices.csv", f"{PRICE_HEADER},known_from", f"{PRICE},13:00")
+
+        assert_refused(folder, "prices.csv", row=2, field="known_from", value="13:00", why="ISO 8601")
 
     def test_a_negative_price_is_a_price(self, folder: Path) -> None:
         """Markets pay for consumption at times."""
@@ -553,6 +586,28 @@ class TestForecasts:
         message = message_json(blocks=[block_json(end_time="2026-03-02T07:00:00Z")])
 
         self.assert_forecast_refused(folder, message, field="forecasted_blocks[0]", why="is not after start_time")
+
+    def test_bad_time_of_arrival(self, folder: Path) -> None:
+        """When a message came is a time with an offset."""
+        message = message_json() | {"received_at": "2026-03-02T08:00:00"}
+
+        self.assert_forecast_refused(
+            folder, message, field="received_at", value="2026-03-02T08:00:00", why="the time has no offset"
+        )
+
+    def test_messages_out_of_order(self, folder: Path) -> None:
+        """The order of the file is that of their arrival; a message without a time came with the one before it."""
+        came = [{"received_at": f"2026-03-02T0{hour}:00:00Z"} for hour in (8, 7)]
+        write_json(folder / "forecasts.json", [message_json() | came[0], message_json(), message_json() | came[1]])
+
+        assert_refused(
+            folder,
+            "forecasts.json",
+            row=3,
+            field="received_at",
+            value="2026-03-02T08:00:00+01:00",
+            why="the message before it came at 2026-03-02T09:00:00+01:00",
+        )
 
     def test_a_message_alone(self, folder: Path) -> None:
         """The file is a list of messages."""
