@@ -23,7 +23,7 @@ from api.oscp_client import OscpClient
 from api.persistence import DatabaseUnavailableError
 from api.persistence.maintenance import prune
 from api.planner import Planner
-from api.routes import health, optimize, oscp, peers, sites
+from api.routes import health, optimize, oscp, page, peers, sites
 from api.supervision import Loops
 
 logger = logging.getLogger(__name__)
@@ -61,11 +61,12 @@ def create_app(context: Context, *, loops: bool = True, executor: SolveExecutor 
     app.state.executor = solver
     app.state.loops = Loops()
     app.state.tokens = TokenMemory()
+    app.state.page = page.PageState(context)
     install_error_handlers(app)
     app.add_middleware(RequestLimits, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)
     app.add_middleware(RequestMetrics, metrics=context.metrics)
     app.add_middleware(RequestIds)
-    for routes in (oscp, peers, sites, optimize, health):
+    for routes in (oscp, peers, sites, optimize, health, page):
         app.include_router(routes.router)
     return app
 

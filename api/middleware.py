@@ -21,6 +21,8 @@ SMALL_BODY_BYTES = 64_000
 """A rest of a body up to this size is let in after an early answer, so that the connection can be used again."""
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 CLOSE = {"Connection": "close"}
+STREAMS = frozenset({"/page/events"})
+"""Answers that last as long as somebody watches: how long says nothing."""
 
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 
@@ -188,4 +190,5 @@ class RequestMetrics:
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in KNOWN_METHODS else "other"
             self._metrics.requests.labels(route, method, status).inc()
-            self._metrics.request_seconds.labels(route).observe(time.perf_counter() - started_s)
+            if route not in STREAMS:
+                self._metrics.request_seconds.labels(route).observe(time.perf_counter() - started_s)

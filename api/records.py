@@ -326,3 +326,66 @@ class Segment:
     request_id: str
     correlation_id: str
     body: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignIn:
+    """Somebody who is signed in to the page.
+
+    Args:
+        peer_id: The peer whose token was given; None for the operator.
+        expires_at: When it ends unless it is used.
+    """
+
+    peer_id: str | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SiteStamp:
+    """A text that is another one as soon as anything of a site is.
+
+    Args:
+        site_id: The site.
+        peer_id: Whose it is.
+        stamp: The text; it means nothing by itself.
+    """
+
+    site_id: str
+    peer_id: str
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerStamp:
+    """The same of a peer and the messages to it."""
+
+    peer_id: str
+    stamp: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedEvent:
+    """A message about a group, without its body.
+
+    Args:
+        version: The site's version it made.
+        kind: Which message.
+        peer_id: Who sent it.
+        site_id: The site.
+        group_id: The group.
+        received_at: When it came.
+        request_id: Its X-Request-ID; empty where it had none.
+        head: The first characters of its body.
+        characters: How many it has.
+    """
+
+    version: int
+    kind: EventKind
+    peer_id: str
+    site_id: str
+    group_id: str
+    received_at: datetime
+    request_id: str
+    head: str
+    characters: int

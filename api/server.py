@@ -31,6 +31,7 @@ from models.errors import CapacityOptimizerError, InputError
 OSCP_PATH = "/oscp/co/2.0"
 HEADER_TIMEOUT_S = 20.0
 SHUTDOWN_TIMEOUT_S = 15
+EVENTS = b"text/event-stream"
 
 NO_KEY = """\
 oscp-serve needs the key of the operator, who creates peers and sites. Make one and start again:
@@ -42,7 +43,10 @@ or try it out with a key made up for this run: oscp-serve --demo"""
 
 
 class HeaderTimeout(HttpToolsProtocol):
-    """HTTP whose client has to send the head of each request within some seconds, or is cut off."""
+    """HTTP whose client has to send the head of each request within some seconds, or is cut off.
+
+    A stream of events ends when the server does.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
 
@@ -62,6 +66,12 @@ class HeaderTimeout(HttpToolsProtocol):
         """The head is there."""
         self._cancel()
         super().on_headers_complete()
+
+    def shutdown(self) -> None:
+        """End a stream of events at once, for it never ends by itself; any other answer is finished first."""
+        super().shutdown()
+        if any(name == b"accept" and EVENTS in value for name, value in self.headers):
+            self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nobody is waited for any more."""

@@ -118,6 +118,9 @@ class Settings(BaseSettings):
     retention_days: float = Field(
         default=30.0, gt=0, description="Age at which messages, plans and deliveries are deleted, d"
     )
+    sign_in_hours: float = Field(
+        default=24.0, gt=0, le=24 * 366, description="How long a sign-in to the page lasts without being used, h"
+    )
     json_logs: bool = Field(default=False, description="Write log lines as JSON")
     log_level: str = Field(
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe level that is logged"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -73,6 +73,23 @@ class Delivered:
     until: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Charged:
+    """Energy that a charger delivered over some time.
+
+    Args:
+        charger_id: The charger.
+        start: Begin.
+        end: End.
+        energy_kwh: kWh; of one conductor where its meter counts conductors, which then follow one another.
+    """
+
+    charger_id: str
+    start: datetime
+    end: datetime
+    energy_kwh: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SiteState:
     """What a site's messages up to some version add up to; immutable.
@@ -115,6 +132,18 @@ class SiteState:
             site: Its chargers' energy goes to the sessions.
             sessions: Those that may have got energy.
         """
+        return self.followed(events, site, sessions)[0]
+
+    def followed(
+        self, events: Iterable[Event], site: Site, sessions: Iterable[StoredSession]
+    ) -> tuple[SiteState, Sequence[Charged]]:
+        """The state as `after` has it, and the energy that chargers were measured to deliver, no instant counted twice.
+
+        Args:
+            events: In order of version.
+            site: Its chargers' energy goes to the sessions.
+            sessions: Those that may have got energy.
+        """
         fold = _Fold(self, site, sessions)
         for event in events:
             try:
@@ -123,7 +152,7 @@ class SiteState:
                 reason = _reason(error)
                 logger.warning("site=%s version=%d left out: %s", site.site_id, event.version, reason)
                 fold.unread.append(f"message {event.version} ({event.kind}) cannot be read and is left out: {reason}")
-        return fold.result()
+        return fold.result(), fold.charged
 
     def pruned(self, now: datetime, sessions: Iterable[str]) -> SiteState:
         """The state without blocks that are long over, sessions that are gone, and meters beyond the bound.
@@ -196,6 +225,7 @@ class _Fold:
         self._powers = dict(state.powers)
         self._unanswered = dict(state.unanswered)
         self.unread = list(state.unread)
+        self.charged: list[Charged] = []
 
     def take(self, event: Event) -> None:
         """Add one message."""
@@ -266,6 +296,10 @@ class _Fold:
         if start >= delta.end:
             return
         self._counted[charger_id, phase] = delta.end
+        share = (delta.end - start) / (delta.end - delta.start)
+        self.charged.append(
+            Charged(charger_id=charger_id, start=start, end=delta.end, energy_kwh=delta.energy_kwh * share)
+        )
         for stored, session in self._stays_at(charger_id):
             first, last = max(start, session.arrival, stored.stated_at), min(delta.end, session.departure)
             if first < last:

@@ -15,7 +15,17 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from api.persistence.database import Database
-from api.persistence.tables import charging_session, event, outbox, plan, seen_request, segment, site_content, token
+from api.persistence.tables import (
+    charging_session,
+    event,
+    outbox,
+    plan,
+    seen_request,
+    segment,
+    sign_in,
+    site_content,
+    token,
+)
 from api.persistence.transaction import Transaction
 from models.errors import InputError
 
@@ -24,7 +34,8 @@ def prune(database: Database, *, before: datetime, requests_before: datetime, ba
     """Delete what is over, in batches, so that nobody waits long.
 
     Messages that the state of their site includes, plans that are not in force, finished deliveries and sessions that
-    departed, all from before an instant; traces of requests, segments and expired tokens from before another.
+    departed, all from before an instant; traces of requests, segments, and tokens and sign-ins that expired from before
+    another.
 
     Returns:
         How many rows were deleted.
@@ -96,6 +107,11 @@ def _deletions(before: datetime, requests_before: datetime, batch: int) -> Itera
     segment_key = tuple(segment.primary_key.columns)
     old_segments = select(*segment_key).where(segment.c.received_at < requests_before)
     yield delete(segment).where(tuple_(*segment_key).in_(old_segments.limit(batch)))
+    yield delete(sign_in).where(
+        sign_in.c.cookie_hash.in_(
+            select(sign_in.c.cookie_hash).where(sign_in.c.expires_at < requests_before).limit(batch)
+        )
+    )
     expired = select(token.c.token_hash).where(token.c.expires_at < requests_before)
     yield delete(token).where(token.c.token_hash.in_(expired.limit(batch)))
 

@@ -180,6 +180,28 @@ class Outbox:
         statement = select(outbox).where(outbox.c.peer_id == peer_id).order_by(outbox.c.outbox_id.desc()).limit(limit)
         return [_to_message(row) for row in self._connection.execute(statement)]
 
+    def waiting(self, *, peer_id: str | None, limit: int) -> Sequence[OutboxMessage]:
+        """Pending messages to one peer or to all, the oldest first."""
+        statement = select(outbox).where(outbox.c.state == OutboxState.PENDING).order_by(outbox.c.outbox_id)
+        if peer_id is not None:
+            statement = statement.where(outbox.c.peer_id == peer_id)
+        return [_to_message(row) for row in self._connection.execute(statement.limit(limit))]
+
+    def finished(self, *, peer_id: str | None, limit: int) -> Sequence[OutboxMessage]:
+        """Messages that wait no more, to one peer or to all, the newest first."""
+        statement = select(outbox).where(outbox.c.state != OutboxState.PENDING).order_by(outbox.c.outbox_id.desc())
+        if peer_id is not None:
+            statement = statement.where(outbox.c.peer_id == peer_id)
+        return [_to_message(row) for row in self._connection.execute(statement.limit(limit))]
+
+    def find(self, outbox_id: int, *, peer_id: str | None) -> OutboxMessage | None:
+        """One message, to a peer or to any; None where there is none."""
+        statement = select(outbox).where(outbox.c.outbox_id == outbox_id)
+        if peer_id is not None:
+            statement = statement.where(outbox.c.peer_id == peer_id)
+        row = self._connection.execute(statement).one_or_none()
+        return None if row is None else _to_message(row)
+
     def oldest_pending_at(self) -> datetime | None:
         """When the oldest pending message was put there; None where none is pending."""
         oldest = func.min(outbox.c.created_at, type_=outbox.c.created_at.type)

@@ -43,6 +43,21 @@ class Plans:
         row = self._connection.execute(statement).one_or_none()
         return None if row is None else _to_plan(row)
 
+    def ids_of_site(self, site_id: str, *, since: datetime, limit: int) -> Sequence[str]:
+        """Ids of the plans of a site made since an instant, the newest first; reads no plan."""
+        statement = (
+            select(plan.c.plan_id)
+            .where(plan.c.site_id == site_id, plan.c.made_at >= since)
+            .order_by(plan.c.number.desc())
+            .limit(limit)
+        )
+        return self._connection.execute(statement).scalars().all()
+
+    def get(self, plan_id: str) -> StoredPlan | None:
+        """One plan; None where there is none of that id any more."""
+        row = self._connection.execute(select(plan).where(plan.c.plan_id == plan_id)).one_or_none()
+        return None if row is None else _to_plan(row)
+
     def of_site(self, site_id: str, *, since: datetime, limit: int) -> Sequence[StoredPlan]:
         """Plans of a site made since an instant, the newest first."""
         statement = (

@@ -93,6 +93,14 @@ token = Table(
     Column("expires_at", Instant),
 )
 
+sign_in = Table(
+    "sign_in",
+    metadata,
+    Column("cookie_hash", Text, primary_key=True),
+    Column("token_hash", Text, ForeignKey("token.token_hash", ondelete="CASCADE"), index=True),
+    Column("expires_at", Instant, nullable=False, index=True),
+)
+
 # What changes with every message is apart from what is large: SQLite writes a changed row anew as a whole.
 site = Table(
     "site",

@@ -6,9 +6,11 @@ from sqlalchemy import Connection
 
 from api.persistence.ciphers import TokenCipher
 from api.persistence.inbox import Inbox
+from api.persistence.monitoring import Monitoring
 from api.persistence.outbox import Outbox
 from api.persistence.peers import Peers
 from api.persistence.plans import Plans
+from api.persistence.sign_ins import SignIns
 from api.persistence.sites import Sites
 
 
@@ -27,3 +29,5 @@ class Transaction:
         self.inbox = Inbox(connection)
         self.plans = Plans(connection)
         self.outbox = Outbox(connection)
+        self.sign_ins = SignIns(connection)
+        self.monitoring = Monitoring(connection)

@@ -34,7 +34,7 @@ async def optimize(
     """Plan what a scenario folder holds, sent in one document; for the operator and registered peers."""
     if caller.peer is not None and caller.peer.state is not PeerState.REGISTERED:
         raise HTTPException(status.HTTP_403_FORBIDDEN, "only a registered peer may do this; register first")
-    optimizations = _optimizations(request, context)
+    optimizations = optimizations_of(request, context)
     try:
         return JSONResponse(await optimizations.optimize(await json_body(request)))
     except BusyError as error:
@@ -44,7 +44,7 @@ async def optimize(
         ) from error
 
 
-def _optimizations(request: Request, context: Context) -> Optimizations:
+def optimizations_of(request: Request, context: Context) -> Optimizations:
     """Those of this application, whose number is limited."""
     state = request.app.state
     if not hasattr(state, "optimizations"):

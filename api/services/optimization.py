@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -68,14 +69,29 @@ class Optimizations:
             InputError: A part does not hold what it must, or it is too large; the message names part, row and field.
             BusyError: Too many are being served.
         """
-        if self._free == 0:
-            raise BusyError("as many plans as may be made at once are being made")
-        self._free -= 1
-        try:
+        with self._place():
             loaded, options = await asyncio.to_thread(_read, value, self._settings)
             async with self._turn:
                 schedule = await self._solver.solve(loaded.scenario, options)
             return await asyncio.to_thread(_document, schedule, loaded, options)
+
+    async def plans(self, *asked: tuple[Scenario, OptimizeOptions]) -> list[Schedule]:
+        """A plan of each scenario, one after the other.
+
+        Raises:
+            BusyError: Too many are being served.
+        """
+        with self._place():
+            async with self._turn:
+                return [await self._solver.solve(scenario, options) for scenario, options in asked]
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
+        if self._free == 0:
+            raise BusyError("as many plans as may be made at once are being made")
+        self._free -= 1
+        try:
+            yield
         finally:
             self._free += 1
 

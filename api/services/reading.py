@@ -21,7 +21,7 @@ from models.oscp.v20 import ReadingContext
 
 THREAD_BYTES = 64_000
 """From this size on a body is read in a thread: a message of some MB takes longer than others may wait."""
-SECRET_FIELDS = frozenset({"token"})
+SECRET_FIELDS = frozenset({"token", "key"})
 
 MessageT = TypeVar("MessageT", bound=BaseModel)
 

@@ -1,0 +1,1 @@
+"""The page: who may look, what is shown, and what would be if."""
