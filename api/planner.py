@@ -181,7 +181,6 @@ class Planner:
                 snapshot=draft.snapshot,
                 due_at=draft.due_at,
                 planned=bool(draft.reason),
-                now=now,
             )
 
         await self._context.database.write(write)
@@ -197,7 +196,7 @@ class Planner:
         logger.warning("site=%s cannot be planned, tried again in %.0f s: %s", lease.site_id, pause_s, error)
         with suppress(LeaseLostError, DatabaseUnavailableError):
             await self._context.database.write(
-                lambda tx: tx.sites.failed(lease, error=str(error), retry_at=now + timedelta(seconds=pause_s), now=now)
+                lambda tx: tx.sites.failed(lease, error=str(error), retry_at=now + timedelta(seconds=pause_s))
             )
 
 

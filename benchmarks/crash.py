@@ -1,45 +1,54 @@
 """Kill the server again and again while messages come in, and count what it acknowledged and lost: nothing, once each.
 
 One site for each group; a forecast states a capacity of its own, which the plan uses up, so that an OPTIMUM names the
-forecast it answers.
+forecast it answers. What was not acknowledged is sent again, under its id and word for word, as a peer does it: it may
+have been stored all the same.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import multiprocessing
+import os
 import random
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
-from contextlib import AbstractContextManager, closing, suppress
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
 from sqlalchemy import create_engine, text
 
+from api.server import run
+from api.settings import Settings
 from benchmarks.flexibility_provider import FlexibilityProvider
-from benchmarks.live_server import DATABASES, Operator, database, free_port, server_process
+from benchmarks.live_server import DATABASES, Operator, database, free_port, is_healthy
 
 FORECAST_PATH = "/update_group_capacity_forecast"
 OPERATOR_KEY = "crash-test-operator-key"
 PEER_TOKEN = "crash-test-token-of-the-peer"  # noqa: S105 - of a peer that lives in this process
 GROUPS = 8
 SENDERS = 4
-LONGEST_LIFE_S = 3.0
+LONGEST_LIFE_S = 6.0
 CHARGER_KW = 100_000.0
 ENERGY_KWH = 1e6
 SETTLE_S = 120.0
 SAME_KW = 0.0005
 """Half of the difference between two forecasts."""
+# A process that has imported everything once: to start a server anew is to fork.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["api.server"])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +58,21 @@ class Sent:
     Args:
         group_id: Of which group.
         capacity_kw: Unlike any other's, kW.
+        start: First instant of its only block.
     """
 
     group_id: str
     capacity_kw: float
+    start: datetime
 
     def message(self) -> dict[str, Any]:
-        """It, as it goes out now."""
-        start = datetime.now(UTC) - timedelta(hours=1)
+        """It, as it goes out, however often."""
         block = {
             "capacity": self.capacity_kw,
             "phase": "ALL",
             "unit": "KW",
-            "start_time": start.isoformat(timespec="milliseconds"),
-            "end_time": (start + timedelta(hours=30)).isoformat(timespec="milliseconds"),
+            "start_time": self.start.isoformat(timespec="milliseconds"),
+            "end_time": (self.start + timedelta(hours=30)).isoformat(timespec="milliseconds"),
         }
         return {"group_id": self.group_id, "type": "CONSUMPTION", "forecasted_blocks": [block]}
 
@@ -74,6 +84,7 @@ class Outcome:
     Args:
         kills: How often the server was killed.
         acknowledged: Messages answered 204.
+        repeated: Messages sent again, for no answer had come.
         lost: Acknowledged messages that are not stored.
         doubled: Messages stored more than once.
         stale: Groups whose last OPTIMUM does not answer the newest forecast.
@@ -82,6 +93,7 @@ class Outcome:
 
     kills: int = 0
     acknowledged: int = 0
+    repeated: int = 0
     lost: list[str] = field(default_factory=list)
     doubled: list[str] = field(default_factory=list)
     stale: list[str] = field(default_factory=list)
@@ -109,8 +121,10 @@ class CrashRun:
         self._provider = FlexibilityProvider()
         self._port = free_port()
         self._numbers = itertools.count(1)
-        self._acknowledged: dict[str, Sent] = {}
+        self._acknowledged: set[str] = set()
         self._sent: dict[str, Sent] = {}
+        self._unanswered: deque[str] = deque()
+        self._repeated: set[str] = set()
 
     def run(self, kills: int) -> Outcome:
         """Set up, kill, start again, and count at the end."""
@@ -125,14 +139,28 @@ class CrashRun:
                 newest = self._wait_until_settled()
             return self._count(kills, newest)
 
-    def _server(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
-        return server_process(
-            self._database_url,
-            self._log,
-            operator_key=OPERATOR_KEY,
+    @contextmanager
+    def _server(self) -> Iterator[ForkServerProcess]:
+        """A server that serves, as a process that is killed in the end."""
+        settings = Settings(
             port=self._port,
-            arguments=["--max-backoff-s", "1", "--lease-s", "2"],
+            database_url=self._database_url,
+            operator_key=SecretStr(OPERATOR_KEY),
+            allow_insecure_callbacks=True,
+            max_backoff_s=1.0,
+            lease_s=2.0,
         )
+        process = FORKS.Process(target=_serve, args=(settings, self._log))
+        process.start()
+        try:
+            while not is_healthy(self._port):
+                if not process.is_alive():
+                    raise RuntimeError(f"the server ended with code {process.exitcode}; see {self._log}")
+                time.sleep(0.02)
+            yield process
+        finally:
+            process.kill()
+            process.join()
 
     def _set_up(self) -> None:
         now = datetime.now(UTC)
@@ -158,10 +186,10 @@ class CrashRun:
                 operator.do("PUT", f"/v1/sites/site-{index}", site)
                 operator.do("POST", f"/v1/sites/site-{index}/sessions", [session])
 
-    def _send_until_killed(self, process: subprocess.Popen[bytes], life_s: float) -> None:
+    def _send_until_killed(self, process: ForkServerProcess, life_s: float) -> None:
         killer = threading.Timer(life_s, process.kill)
         killer.start()
-        self._send(lambda: process.poll() is None)
+        self._send(process.is_alive)
         killer.join()
 
     def _send_for(self, seconds: float) -> None:
@@ -177,14 +205,30 @@ class CrashRun:
 
     def _sender(self, going_on: Callable[[], bool]) -> None:
         while going_on():
-            number = next(self._numbers)
-            sent = Sent(group_id=f"group-{number % GROUPS}", capacity_kw=1.0 + number / 1000)
-            request_id = f"message-{number}"
-            self._sent[request_id] = sent
-            with suppress(OSError):
-                status = self._provider.send(FORECAST_PATH, sent.message(), request_id=request_id)
-                if status == HTTPStatus.NO_CONTENT:
-                    self._acknowledged[request_id] = sent
+            request_id = self._next()
+            try:
+                status = self._provider.send(FORECAST_PATH, self._sent[request_id].message(), request_id=request_id)
+            except OSError:
+                status = None
+            if status == HTTPStatus.NO_CONTENT:
+                self._acknowledged.add(request_id)
+            else:
+                self._unanswered.append(request_id)
+
+    def _next(self) -> str:
+        """The id of what goes out next: again what was not acknowledged, else something new."""
+        with suppress(IndexError):
+            request_id = self._unanswered.popleft()
+            self._repeated.add(request_id)
+            return request_id
+        number = next(self._numbers)
+        request_id = f"message-{number}"
+        self._sent[request_id] = Sent(
+            group_id=f"group-{number % GROUPS}",
+            capacity_kw=1.0 + number / 1000,
+            start=datetime.now(UTC) - timedelta(hours=1),
+        )
+        return request_id
 
     def _stored(self) -> list[tuple[str, str]]:
         """(group, X-Request-ID) of every stored forecast, in the order in which they count."""
@@ -212,11 +256,20 @@ class CrashRun:
         return Outcome(
             kills=kills,
             acknowledged=len(self._acknowledged),
+            repeated=len(self._repeated),
             lost=[request_id for request_id in self._acknowledged if not times[request_id]],
             doubled=[request_id for request_id, count in times.items() if count > 1],
             stale=self._stale(newest),
             optima=len(self._provider.optima),
         )
+
+
+def _serve(settings: Settings, log: Path) -> None:
+    """Serve until killed."""
+    with log.open("ab") as file:
+        for stream in (1, 2):
+            os.dup2(file.fileno(), stream)
+    run(settings)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -236,8 +289,9 @@ def main(arguments: list[str] | None = None) -> int:
             shutil.rmtree(folder, ignore_errors=True)
         clean = clean and outcome.is_clean
         print(
-            f"{kind}: {outcome.kills} kills, {outcome.acknowledged} messages acknowledged, {len(outcome.lost)} lost, "
-            f"{len(outcome.doubled)} doubled, {len(outcome.stale)} groups stale, {outcome.optima} optima delivered"
+            f"{kind}: {outcome.kills} kills, {outcome.acknowledged} messages acknowledged, "
+            f"{outcome.repeated} sent again, {len(outcome.lost)} lost, {len(outcome.doubled)} doubled, "
+            f"{len(outcome.stale)} groups stale, {outcome.optima} optima delivered"
         )
     return 0 if clean else 1
 

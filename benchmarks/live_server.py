@@ -78,7 +78,7 @@ def server_process(
             stdout=file,
         )
     try:
-        while not _is_healthy(port):
+        while not is_healthy(port):
             if process.poll() is not None:
                 raise RuntimeError(f"the server ended with code {process.returncode}; see {log}")
             time.sleep(0.02)
@@ -103,7 +103,8 @@ def database(kind: str, folder: Path) -> Iterator[str]:
         server.cleanup()
 
 
-def _is_healthy(port: int) -> bool:
+def is_healthy(port: int) -> bool:
+    """Whether a server answers at a port of the loopback."""
     try:
         with closing(httpx2.Client(timeout=2)) as client:
             return client.get(f"http://127.0.0.1:{port}/healthz").is_success

@@ -331,7 +331,6 @@ class Sites:
         snapshot: str,
         due_at: datetime | None,
         planned: bool,
-        now: datetime,
     ) -> None:
         """Note up to where a site has been looked at, with the state up to there, and release the lease.
 
@@ -341,12 +340,10 @@ class Sites:
             snapshot: The state up to there, which takes the place of the events.
             due_at: When to plan again though nothing changes; None for never.
             planned: Whether the plan that knows that version was published in this transaction.
-            now: The present.
 
         Raises:
             LeaseLostError: The lease has passed to another server.
         """
-        del now
         changes: dict[str, Any] = {"planned_version": version, "last_error": ""} if planned else {}
         self._change_leased(
             lease,
@@ -363,13 +360,12 @@ class Sites:
             .values(snapshot=snapshot, snapshot_version=version)
         )
 
-    def failed(self, lease: SiteLease, *, error: str, retry_at: datetime, now: datetime) -> None:
+    def failed(self, lease: SiteLease, *, error: str, retry_at: datetime) -> None:
         """Note that a site could not be planned, and release the lease; it waits until an instant or its next change.
 
         Raises:
             LeaseLostError: The lease has passed to another server.
         """
-        del now
         self._change_leased(lease, last_error=error, retry_at=retry_at, failed_version=site.c.change_version, **_FREE)
 
     def oldest_unattended(self) -> datetime | None:

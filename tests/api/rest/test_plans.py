@@ -83,7 +83,7 @@ class TestPlan:
 
         def fail(tx: Transaction) -> None:
             (lease,) = tx.sites.lease_due(owner="test", now=now, lease_s=60, limit=1)
-            tx.sites.failed(lease, error="prices leave a gap", retry_at=now + timedelta(seconds=1), now=now)
+            tx.sites.failed(lease, error="prices leave a gap", retry_at=now + timedelta(seconds=1))
 
         bench.write(fail)
         assert "failed, and it is tried again: prices leave a gap" in message(peer.get(PLAN), 404)
@@ -94,7 +94,7 @@ class TestPlan:
 
         def attend(tx: Transaction) -> None:
             (lease,) = tx.sites.lease_due(owner="test", now=now, lease_s=60, limit=1)
-            tx.sites.attended(lease, version=1, snapshot="{}", due_at=None, planned=False, now=now)
+            tx.sites.attended(lease, version=1, snapshot="{}", due_at=None, planned=False)
 
         bench.write(attend)
         assert "nothing asks for one" in message(peer.get(PLAN), 404)

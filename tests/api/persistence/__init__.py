@@ -1,0 +1,1 @@
+"""What is stored, and that it is: on SQLite and on PostgreSQL."""
