@@ -112,9 +112,11 @@ class CrashRun:
         database_url: Where it keeps its state; an empty database.
         folder: For its log.
         seed: Of the moments at which it is killed.
+        longest_life_s: The latest of them, counted from when it serves, s.
     """
 
-    def __init__(self, database_url: str, folder: Path, *, seed: int) -> None:
+    def __init__(self, database_url: str, folder: Path, *, seed: int, longest_life_s: float = LONGEST_LIFE_S) -> None:
+        self._longest_life_s = longest_life_s
         self._database_url = database_url
         self._log = folder / "server.log"
         self._random = random.Random(seed)  # noqa: S311 - moments, not secrets
@@ -133,7 +135,7 @@ class CrashRun:
                 self._set_up()
             for _ in range(kills):
                 with self._server() as process:
-                    self._send_until_killed(process, self._random.uniform(0.0, LONGEST_LIFE_S))
+                    self._send_until_killed(process, self._random.uniform(0.0, self._longest_life_s))
             with self._server():
                 self._send_for(0.5)
                 newest = self._wait_until_settled()
@@ -278,13 +280,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--kills", type=int, default=300, help="how often the server is killed")
     parser.add_argument("--database", choices=DATABASES, action="append", help="both by default")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--longest-life", type=float, default=LONGEST_LIFE_S, help="until it is killed, s")
     chosen = parser.parse_args(arguments)
     clean = True
     for kind in chosen.database or DATABASES:
         folder = Path(tempfile.mkdtemp(prefix="crash-"))
         try:
             with database(kind, folder) as url:
-                outcome = CrashRun(url, folder, seed=chosen.seed).run(chosen.kills)
+                crashes = CrashRun(url, folder, seed=chosen.seed, longest_life_s=chosen.longest_life)
+                outcome = crashes.run(chosen.kills)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         clean = clean and outcome.is_clean

@@ -47,15 +47,18 @@ class FlexibilityProvider:
         self._issued = secrets.token_urlsafe(32)
         self.base_url = self.token = ""
         self._local = threading.local()
+        self._connections: list[HTTPConnection] = []
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.provider = self
         self.url = f"http://127.0.0.1:{self._server.server_port}{PATH}"
         threading.Thread(target=self._server.serve_forever, name="flexibility-provider", daemon=True).start()
 
     def close(self) -> None:
-        """Serve no more."""
+        """Serve no more, and hang up."""
         self._server.shutdown()
         self._server.server_close()
+        for connection in self._connections:
+            connection.close()
 
     @property
     def optima(self) -> Sequence[Optimum]:
@@ -142,6 +145,7 @@ class FlexibilityProvider:
         if known is None or (known.host, known.port) != (address.hostname, address.port):
             known = HTTPConnection(address.hostname or "", address.port, timeout=10)
             self._local.connection = known
+            self._connections.append(known)
         return known
 
 

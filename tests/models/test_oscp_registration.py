@@ -179,10 +179,11 @@ def test_relative_base_url_is_resolved_against_the_url_that_was_called(base_url:
         "https://good.example\\@bad.example/oscp",
     ],
 )
-def test_base_url_leads_to_a_host_and_takes_a_path(base_url: str) -> None:
+@pytest.mark.parametrize("called_url", ["", CALLED_URL])
+def test_base_url_leads_to_a_host_and_takes_a_path(base_url: str, called_url: str) -> None:
     """Only http and https with a host can be called; behind a query or a fragment no path can be appended."""
     with pytest.raises(InputError, match="base_url"):
-        absolute_base_url(base_url, "")
+        absolute_base_url(base_url, called_url)
 
 
 def test_registration_cannot_be_changed() -> None:

@@ -87,7 +87,9 @@ def absolute_base_url(base_url: str, called_url: str) -> str:
     try:
         url = urljoin(called_url, base_url)
         parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+        # One that names a scheme is not relative, whatever a browser makes of it without a host.
+        has_host = bool(urlsplit(base_url).hostname) or not urlsplit(base_url).scheme
+        usable = has_host and parts.scheme in ("http", "https") and bool(parts.hostname)
     except ValueError as error:
         raise InputError(f"base_url {base_url!r} is no URL: {error}") from error
     if not usable:

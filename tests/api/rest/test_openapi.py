@@ -113,12 +113,17 @@ def api_schema(server: tuple[FastAPI, Context], document: dict[str, Any]) -> Any
     return loaded
 
 
-def operations() -> list[str]:
-    """The id of every operation, as FastAPI has them without a server."""
+def openapi_of_routes() -> dict[str, Any]:
+    """The document of all routes, without a server."""
     app = FastAPI()
     for routes in (oscp, peers, sites, optimize, health):
         app.include_router(routes.router)
-    paths = openapi_document(app)["paths"].values()
+    return openapi_document(app)
+
+
+def operations() -> list[str]:
+    """The id of every operation."""
+    paths = openapi_of_routes()["paths"].values()
     return sorted(operation["operationId"] for path in paths for operation in path.values())
 
 
