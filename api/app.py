@@ -55,6 +55,8 @@ def create_app(context: Context, *, loops: bool = True, executor: SolveExecutor 
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        # A redirect would name the host that the caller named, whoever that is.
+        redirect_slashes=False,
         lifespan=_lifespan_of(context, solver, loops=loops),
     )
     app.state.context = context

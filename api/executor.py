@@ -9,8 +9,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -29,9 +29,9 @@ T = TypeVar("T")
 
 PATIENCE_S = 5.0
 """How long a worker may be late beyond the deadline that the solver itself keeps."""
-
-
-NICENESS = 10
+NICENESS = 5
+WARM_UP_S = 60.0
+"""How long a new worker may take to import what it needs, on a busy machine, before deadlines count."""
 CLOSING_S = 2.0
 """How long a worker may take to end by itself when the server stops."""
 
@@ -47,6 +47,7 @@ class SolveExecutor:
         self._settings = settings
         self._executor: Executor | None = None
         self._client: Any = None
+        self._warming: Sequence[Future[None]] = ()
         self._replacing = threading.Lock()
         self._free = asyncio.Semaphore(settings.solver_processes)
         self._alone = asyncio.Lock()
@@ -132,6 +133,7 @@ class SolveExecutor:
         return await asyncio.to_thread(stand_in, reason)
 
     async def _answer(self, work: Callable[[], T], site_id: str, deadline_s: float) -> T:
+        await self._warmed_up()
         executor = self._executor
         try:
             async with asyncio.timeout(deadline_s):
@@ -140,6 +142,11 @@ class SolveExecutor:
             logger.warning("site=%s no worker answered (%s)", site_id, _reason(error))
             await asyncio.to_thread(self._replace, executor)
             raise
+
+    async def _warmed_up(self) -> None:
+        """Wait for new workers: to end one that still imports would only start the same anew."""
+        if not all(future.done() for future in self._warming):
+            await asyncio.to_thread(wait, self._warming, WARM_UP_S)
 
     def _replace(self, broken: Executor | None) -> None:
         """Start processes anew, once, where they died or hang; a cluster looks after its own."""
@@ -156,8 +163,7 @@ class SolveExecutor:
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_prepare_worker,
         )
-        for _ in range(self._settings.solver_processes):
-            pool.submit(warm_up)
+        self._warming = [pool.submit(warm_up) for _ in range(self._settings.solver_processes)]
         return pool
 
     def _connected(self) -> Executor:

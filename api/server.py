@@ -30,6 +30,8 @@ from models.errors import CapacityOptimizerError, InputError
 
 OSCP_PATH = "/oscp/co/2.0"
 HEADER_TIMEOUT_S = 20.0
+MAX_HEAD_BYTES = 65_536
+"""Longest head of a request, give or take what is read at once."""
 SHUTDOWN_TIMEOUT_S = 15
 EVENTS = b"text/event-stream"
 
@@ -43,12 +45,13 @@ or try it out with a key made up for this run: oscp-serve --demo"""
 
 
 class HeaderTimeout(HttpToolsProtocol):
-    """HTTP whose client has to send the head of each request within some seconds, or is cut off.
+    """HTTP whose client has to send the head of each request within some seconds and kilobytes, or is cut off.
 
     A stream of events ends when the server does.
     """
 
     _deadline: asyncio.TimerHandle | None = None
+    _head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request."""
@@ -61,6 +64,10 @@ class HeaderTimeout(HttpToolsProtocol):
         if (cycle is None or cycle.response_complete) and self._deadline is None:
             self._expect_head()
         super().data_received(data)
+        if self._deadline is not None:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self.transport.abort()
 
     def on_headers_complete(self) -> None:
         """The head is there."""
@@ -79,6 +86,7 @@ class HeaderTimeout(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def _expect_head(self) -> None:
+        self._head_bytes = 0
         self._deadline = self.loop.call_later(HEADER_TIMEOUT_S, self.transport.abort)
 
     def _cancel(self) -> None:

@@ -35,7 +35,7 @@ ANNOUNCED_HOUR, CUT_HOURS = 13.0, (13.5, 16.0)
 """Local time of the day at which the capacity is cut, and for how long."""
 NUMBERS = ("energy_kwh", "max_power_kw", "priority", "import_price_per_kwh", "export_price_per_kwh")
 SAME_KWH = 0.5
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 
 
 class Block(NamedTuple):
@@ -201,7 +201,8 @@ class Day:
         end_s = time.monotonic() + PATIENCE_S
         while not self._is_planned(site := self._operator.do("GET", self._path), instant):
             if time.monotonic() > end_s:
-                raise RuntimeError(f"the server has not planned what it was told until {instant:%H:%M}: {site}")
+                looked = f"{site['attended_version']} of {site['version']} versions looked at, {site['last_error']!r}"
+                raise RuntimeError(f"the server has not planned what it was told until {instant:%H:%M}: {looked}")
             time.sleep(0.02)
 
     def _is_planned(self, site: Mapping[str, Any], instant: datetime) -> bool:

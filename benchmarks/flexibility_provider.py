@@ -91,15 +91,15 @@ class FlexibilityProvider:
             "X-Request-ID": request_id or secrets.token_urlsafe(12),
             "Content-Type": "application/json",
         }
-        connection = self._connection()
+        text = json.dumps(body)
         try:
-            connection.request("POST", urlsplit(self.base_url).path + path, json.dumps(body), headers)
-            answer = connection.getresponse()
-            answer.read()
-        except (OSError, HTTPException) as error:
-            connection.close()
-            raise OSError(f"POST {path}: {error!r}") from error
-        return answer.status
+            return self._exchange(path, text, headers)
+        except (ConnectionError, HTTPException):
+            # The server hangs up where nothing was said for some seconds; the id makes it safe to say it again.
+            try:
+                return self._exchange(path, text, headers)
+            except HTTPException as error:
+                raise OSError(f"POST {path}: {error!r}") from error
 
     def wait_until(self, found: Callable[[], T], what: str, *, timeout_s: float = PATIENCE_S) -> T:
         """Wait until something is found among what came.
@@ -137,6 +137,17 @@ class FlexibilityProvider:
         status = self.send(path, body)
         if status != HTTPStatus.NO_CONTENT:
             raise RuntimeError(f"POST {path} was answered {status}")
+
+    def _exchange(self, path: str, text: str, headers: Mapping[str, str]) -> int:
+        connection = self._connection()
+        try:
+            connection.request("POST", urlsplit(self.base_url).path + path, text, headers)
+            answer = connection.getresponse()
+            answer.read()
+        except (OSError, HTTPException):
+            connection.close()
+            raise
+        return answer.status
 
     def _connection(self) -> HTTPConnection:
         """One for each thread that sends; http.client opens it again after it was closed."""

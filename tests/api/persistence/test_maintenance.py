@@ -144,7 +144,7 @@ class TestBackup:
         """A server that runs would go on writing to a file that is not there any more."""
         backup(url, tmp_path / "backup.db")
         with closing(Database(url)) as used, pytest.raises(InputError, match="stop the server first"):
-            used.write_now(lambda tx: (tx.sites.get("a"), restore(tmp_path / "backup.db", url)))
+            used.write_now(lambda _: restore(tmp_path / "backup.db", url))
 
     def test_what_is_no_backup_is_refused(self, url: str, tmp_path: Path) -> None:
         """Cut off in the middle, or of another program: the database stays as it is."""

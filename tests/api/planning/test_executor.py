@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -174,3 +175,22 @@ def _lives(pid: int) -> bool:
     except ProcessLookupError:
         return False
     return True
+
+
+def test_the_deadline_counts_from_when_a_worker_can_work() -> None:
+    """On a busy machine imports take longer than a plan may: nothing is handed over before they are through."""
+    made = SolveExecutor(Settings())
+    warm: Future[None] = Future()
+    made._warming = [warm]
+
+    async def solve_while_cold() -> tuple[int, ScheduleStatus]:
+        solving = asyncio.create_task(made.solve(make_scenario(), OPTIONS))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        before = workers._work_queue.qsize() + len(workers._threads)
+        warm.set_result(None)
+        return before, (await solving).status
+
+    with ThreadPoolExecutor(1) as workers:
+        made._executor = workers
+        assert asyncio.run(solve_while_cold()) == (0, ScheduleStatus.OPTIMAL)

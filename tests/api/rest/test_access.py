@@ -133,3 +133,10 @@ def test_a_body_is_not_read_for_strangers(bench: Bench, owner: Caller) -> None:
     message(bench.stranger.post("/v1/sites/depot/sessions", content=b"{", headers=headers), 403)
     message(other.post("/v1/sites/depot/sessions", content=b"{", headers=headers), 404)
     message(other.put("/v1/sites/depot", content=b"{", headers=headers), 403)
+
+
+def test_nothing_is_redirected(bench: Bench) -> None:
+    """A path with a slash too many is none: a redirect would lead to the host that the caller named."""
+    answer = bench.operator.get("/v1/peers/", headers={"Host": "elsewhere.example"}, follow_redirects=False)
+
+    assert "/v1/peers/" in message(answer, 404)

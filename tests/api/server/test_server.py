@@ -148,3 +148,21 @@ def test_a_client_that_never_ends_its_head_is_cut_off(tmp_path: Path, monkeypatc
             received = b""
 
     assert received == b""
+
+
+def test_a_client_whose_head_has_no_end_is_cut_off(tmp_path: Path) -> None:
+    """Headers are not kept without a limit: of ten megabytes only the first are taken."""
+    settings = Settings.model_validate(
+        {"port": 0, "database_url": f"sqlite:///{tmp_path}/state.db", "operator_key": "k" * 16}
+    )
+    line = b"X-Endless: " + b"x" * 10_000 + b"\r\n"
+
+    with server.serving(settings) as url, socket.create_connection(("127.0.0.1", int(url.rsplit(":", 1)[1]))) as big:
+        big.settimeout(30)
+        try:
+            big.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n" + line * 1000 + b"\r\n")
+            received = big.recv(100)
+        except (BrokenPipeError, ConnectionResetError):
+            received = b""
+
+    assert received == b""
