@@ -23,16 +23,15 @@ logger = logging.getLogger(__name__)
 PATHS = {
     OutboxKind.REGISTER: "/register",
     OutboxKind.REGISTER_REPLY: "/register",
-    OutboxKind.REGISTER_UPDATE: "/register",
     OutboxKind.UNREGISTER: "/register",
     OutboxKind.HANDSHAKE: "/handshake",
     OutboxKind.OPTIMUM: "/update_group_capacity_forecast",
     OutboxKind.ADJUST: "/adjust_group_capacity_forecast",
 }
-METHODS = {OutboxKind.REGISTER_UPDATE: "PUT", OutboxKind.UNREGISTER: "DELETE"}
+METHODS = {OutboxKind.UNREGISTER: "DELETE"}
 TOKEN_KINDS = {OutboxKind.REGISTER: TokenKind.OFFERED}
 """What the token of a Register is for; CURRENT where it is not named."""
-WITH_TOKEN = frozenset({OutboxKind.REGISTER, OutboxKind.REGISTER_REPLY, OutboxKind.REGISTER_UPDATE})
+WITH_TOKEN = frozenset({OutboxKind.REGISTER, OutboxKind.REGISTER_REPLY})
 
 PASSING = frozenset({408, 409, 425, 429})
 """Refusals that may pass by themselves."""
@@ -182,7 +181,7 @@ class Delivery:
         def note(tx: Transaction) -> None:
             tx.outbox.delivered(entry.outbox_id, now=now)
             peer = tx.peers.get(message.peer_id)
-            if message.kind in (OutboxKind.REGISTER_REPLY, OutboxKind.REGISTER_UPDATE):
+            if message.kind is OutboxKind.REGISTER_REPLY:
                 self._complete(tx, peer, hashed)
             elif message.kind is OutboxKind.UNREGISTER:
                 tx.peers.update(peer.peer_id, outbound_token=None, last_error="")

@@ -233,8 +233,6 @@ class OutboxKind(StrEnum):
     REGISTER = "register"
     """A Register that we start."""
     REGISTER_REPLY = "register_reply"
-    REGISTER_UPDATE = "register_update"
-    """PUT of a new token."""
     UNREGISTER = "unregister"
     HANDSHAKE = "handshake"
     HANDSHAKE_ACKNOWLEDGE = "handshake_acknowledge"

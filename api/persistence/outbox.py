@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, 
 from api.persistence.tables import outbox, peer
 from api.records import NewMessage, OutboxKind, OutboxMessage, OutboxState, PeerState
 
-REGISTRATION = (OutboxKind.REGISTER, OutboxKind.REGISTER_REPLY, OutboxKind.REGISTER_UPDATE, OutboxKind.UNREGISTER)
+REGISTRATION = (OutboxKind.REGISTER, OutboxKind.REGISTER_REPLY, OutboxKind.UNREGISTER)
 PLANS = (OutboxKind.OPTIMUM, OutboxKind.ADJUST)
 
 _earlier = outbox.alias("earlier")

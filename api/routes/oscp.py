@@ -166,7 +166,9 @@ async def _incoming(message: MessageRoute, request: Request, caller: OscpCaller)
     if message.body is not None:
         _check_media_type(request)
     request_id: str = request.state.request_id
-    if not request_id and caller.peer.profile.require_request_id:
+    segment = _segment(request, message, get_context(request).settings.max_segments)
+    # The parts of a message are told apart by it, whoever sends them.
+    if not request_id and (segment is not None or caller.peer.profile.require_request_id):
         raise HTTPException(status.HTTP_400_BAD_REQUEST, "the header X-Request-ID is missing; give every request an id")
     return Incoming(
         peer=caller.peer,
@@ -177,7 +179,7 @@ async def _incoming(message: MessageRoute, request: Request, caller: OscpCaller)
         request_id=request_id,
         answer_id=request.state.correlation_id,
         correlation_id=request.state.message_correlation_id,
-        segment=_segment(request, message, get_context(request).settings.max_segments),
+        segment=segment,
         body=await request.body(),
     )
 

@@ -123,6 +123,17 @@ def test_both_headers_or_none(bench: Bench, peer: Caller, name: str) -> None:
     assert peer.send(PATH, forecast_body(), headers={name: "1"}).status_code == 400
 
 
+def test_part_without_an_id_is_400_whoever_sends_it(bench: Bench) -> None:
+    """Parts are told apart by their ids: without any, the second would take the place of the first."""
+    peer = bench.add_peer("pyoscp")
+    bench.add_site(peer)
+    head = {"X-Segment-Index": "1", "X-Segment-Count": "2"}
+
+    answer = peer.send(PATH, forecast_body(), request_id=None, headers=head)
+    assert answer.status_code == 400
+    assert "X-Request-ID" in message_of(answer)
+
+
 def test_only_part_is_the_message(bench: Bench, peer: Caller) -> None:
     """One of one is a message in one piece, on every path."""
     site_id = bench.add_site(peer)
