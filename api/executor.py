@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 PATIENCE_S = 5.0
 """How long a worker may be late beyond the deadline that the solver itself keeps."""
-NICENESS = 5
+NICENESS = 10
 WARM_UP_S = 60.0
 """How long a new worker may take to import what it needs, on a busy machine, before deadlines count."""
 CLOSING_S = 2.0
