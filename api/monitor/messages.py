@@ -24,7 +24,6 @@ NAMES = {
     EventKind.GROUP_MEASUREMENTS: "UpdateGroupMeasurements",
     OutboxKind.REGISTER: "Register",
     OutboxKind.REGISTER_REPLY: "Register (reply)",
-    OutboxKind.REGISTER_UPDATE: "Register (new token)",
     OutboxKind.UNREGISTER: "Unregister",
     OutboxKind.HANDSHAKE: "Handshake",
     OutboxKind.HANDSHAKE_ACKNOWLEDGE: "HandshakeAcknowledge",
