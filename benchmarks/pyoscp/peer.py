@@ -44,6 +44,22 @@ server = make_server("127.0.0.1", 0, app, threaded=True)
 base_url = f"http://127.0.0.1:{server.port}/oscp/{actor}/2.0"
 endpoints = Path(tempfile.mkdtemp()) / "endpoints.json"
 registrations = RegistrationDictMan([{"version": "2.0", "base_url": base_url}], filename=str(endpoints))
+# Its threads read and write one file, and a read amid a write finds half of it.
+file_lock = threading.RLock()
+
+
+def one_at_a_time(work: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, for one thread at a time."""
+
+    def locked(*arguments: object) -> Any:  # noqa: ANN401 - JSON
+        with file_lock:
+            return work(*arguments)
+
+    return locked
+
+
+registrations.readJson = one_at_a_time(registrations.readJson)
+registrations.writeJson = one_at_a_time(registrations.writeJson)
 registrations._updateService(first_token, None, None)  # noqa: SLF001 - as its own examples do
 managers = ("capacityprovider", "capacityoptimizer", "flexibilityprovider", "energyprovider", "pricemanager")
 app.register_blueprint(
@@ -71,7 +87,7 @@ def send(method: str, path: str, body: str = "null") -> list[int]:
         if peer["base_url"]:
             headers = createOscpHeader(peer["token"])
             answer = requests.request(
-                method, peer["base_url"] + path, headers=headers, json=json.loads(body), timeout=10
+                method, peer["base_url"] + path, headers=headers, json=json.loads(body), timeout=60
             )
             statuses.append(answer.status_code)
     return statuses

@@ -18,7 +18,7 @@ from benchmarks.live_server import Operator
 T = TypeVar("T")
 
 KEY = "the-key-of-the-operator"
-PATIENCE_S = 30.0
+PATIENCE_S = 120.0
 CO = "/oscp/co/2.0"
 
 
