@@ -132,7 +132,12 @@ def require_that_it_still_holds(task: Task, draft: Draft, newest: SiteWork) -> N
         raise VerificationError(("nothing is to be planned any more",))
     schedule = schedule_from_document(json.loads(draft.plan.document), site)
     sessions = tuple(result.session for result in schedule.sessions)
-    verify(replace(known.scenario, sessions=sessions), schedule, limit_mode=known.options.limit_mode)
+    verify(
+        replace(known.scenario, sessions=sessions),
+        schedule,
+        limit_mode=known.options.limit_mode,
+        stepless=known.options.is_stepless,
+    )
 
 
 def _folded(work: SiteWork, now: datetime) -> tuple[Site, SiteState, Schedule | None]:

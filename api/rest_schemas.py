@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import ZoneInfo
 
@@ -12,7 +12,7 @@ from api.profiles import PROFILES, AdjustRequest, OptimumDelivery
 from api.records import OutboxKind, OutboxMessage, OutboxState, Peer, PeerState
 from models.domain import CapacityKind, Phase
 from models.oscp.v20 import UpdateGroupCapacityForecast
-from optimizer.options import LimitMode, Strategy
+from optimizer.options import MAX_MINIMUM_RUN, LimitMode, PilotMode, Strategy
 from optimizer.scenario_io import PriceRow, SessionRow, SiteFile
 from optimizer.scenario_io.documents import MAX_MESSAGES, MAX_ROWS
 from optimizer.scenario_io.result_schemas import GroupRow, ScheduleRow, SessionResultRow, SummaryFile
@@ -320,6 +320,18 @@ class PlanOptions(BaseModel):
         default="cost", description="After least unmet energy: least cost, or lowest peak and then cost"
     )
     strategy: Strategy = Field(default=Strategy.OPTIMAL, description="The optimum, or a heuristic")
+    pilots: PilotMode = Field(
+        default=PilotMode.ROUNDED,
+        description="Powers that chargers cannot be set to: planned all the same (continuous), rounded so that "
+        "little is lost (rounded), or kept out of the program itself, which may take long (exact)",
+    )
+    minimum_run_minutes: float = Field(
+        default=0.0,
+        ge=0,
+        le=MAX_MINIMUM_RUN / timedelta(minutes=1),
+        allow_inf_nan=False,
+        description="How long a session at a charger with a least power stays on once it was switched on, min",
+    )
 
 
 class OptimizeRequest(BaseModel):

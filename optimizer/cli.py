@@ -19,12 +19,14 @@ from models.errors import CapacityOptimizerError, InputError, SolverConfigError
 from optimizer.options import (
     COST_OBJECTIVE,
     DEFAULT_SOLVER,
+    MAX_MINIMUM_RUN,
     PEAK_OBJECTIVE,
     Backend,
     Foresight,
     LimitMode,
     Occasion,
     OptimizeOptions,
+    PilotMode,
     RollOptions,
     SolverOptions,
     Strategy,
@@ -73,6 +75,12 @@ End = Annotated[str | None, typer.Option(help="End of the window, ISO 8601 with 
 StepMinutes = Annotated[float, typer.Option(help="Longest step, minutes, 1 to 60")]
 Limits = Annotated[LimitMode, typer.Option(help="What a limit in kW holds down: the mean of a step, or every moment")]
 Goal = Annotated[Objective, typer.Option(help="After least unmet energy: least cost, or lowest peak and then cost")]
+Pilots = Annotated[
+    PilotMode, typer.Option(help="Powers that chargers cannot be set to: plan them, round them, or solve without them")
+]
+MinimumRun = Annotated[
+    float, typer.Option(help="How long a session at a charger with a least power stays on once switched on, minutes")
+]
 Solver = Annotated[str, typer.Option(help="highs, or any other LP solver that Pyomo knows and that is installed")]
 Carrier = Annotated[Backend, typer.Option(help="What carries the program to HiGHS: a Pyomo model, or plain arrays")]
 TimeLimit = Annotated[float | None, typer.Option(help="Wall time for the solver, s [default: none]")]
@@ -113,6 +121,8 @@ def solve(
     limits: Limits = LimitMode.MEAN,
     objective: Goal = Objective.COST,
     strategy: Annotated[Strategy, typer.Option(help="The optimum, or a heuristic")] = Strategy.OPTIMAL,
+    pilots: Pilots = PilotMode.ROUNDED,
+    minimum_run: MinimumRun = 0.0,
     solver: Solver = DEFAULT_SOLVER,
     backend: Carrier = Backend.PYOMO,
     time_limit: TimeLimit = None,
@@ -126,7 +136,9 @@ def solve(
 
     Exit code 0 with a plan, 2 on bad input, 3 with --strict when energy stays unmet, 1 otherwise.
     """
-    options = _options(start, end, step_minutes, limits, objective, strategy, solver, backend, time_limit)
+    options = _options(
+        start, end, step_minutes, limits, objective, strategy, pilots, minimum_run, solver, backend, time_limit
+    )
     with _errors_as_exit_codes():
         from optimizer.engine import optimize  # noqa: PLC0415
         from optimizer.report import render_report  # noqa: PLC0415
@@ -197,6 +209,8 @@ def compare(
     step_minutes: StepMinutes = 15.0,
     limits: Limits = LimitMode.MEAN,
     objective: Goal = Objective.COST,
+    pilots: Pilots = PilotMode.ROUNDED,
+    minimum_run: MinimumRun = 0.0,
     solver: Solver = DEFAULT_SOLVER,
     backend: Carrier = Backend.PYOMO,
     time_limit: TimeLimit = None,
@@ -204,7 +218,9 @@ def compare(
     quiet: Quiet = False,
 ) -> None:
     """Plan a scenario with every strategy and print the figures side by side."""
-    options = _options(start, end, step_minutes, limits, objective, Strategy.OPTIMAL, solver, backend, time_limit)
+    options = _options(
+        start, end, step_minutes, limits, objective, Strategy.OPTIMAL, pilots, minimum_run, solver, backend, time_limit
+    )
     with _errors_as_exit_codes():
         from optimizer.comparison import compare_strategies  # noqa: PLC0415
         from optimizer.scenario_io import load_scenario  # noqa: PLC0415
@@ -245,6 +261,8 @@ def roll(
     known: Annotated[
         Foresight, typer.Option(help="Of a vehicle that is there: what its driver stated, or what came to be")
     ] = Foresight.STATED,
+    pilots: Pilots = PilotMode.ROUNDED,
+    minimum_run: MinimumRun = 0.0,
     solver: Solver = DEFAULT_SOLVER,
     backend: Carrier = Backend.PYOMO,
     time_limit: TimeLimit = None,
@@ -257,7 +275,9 @@ def roll(
     one.
     """
     options = RollOptions(
-        plan=_options(start, end, step_minutes, limits, objective, strategy, solver, backend, time_limit),
+        plan=_options(
+            start, end, step_minutes, limits, objective, strategy, pilots, minimum_run, solver, backend, time_limit
+        ),
         occasion=Occasion.EVERY_EVENT if every_event else Occasion.EVERY_STEP,
         foresight=known,
     )
@@ -342,11 +362,17 @@ def _options(
     limits: LimitMode,
     objective: Objective,
     strategy: Strategy,
+    pilots: PilotMode,
+    minimum_run: float,
     solver: str,
     backend: Backend,
     time_limit: float | None,
 ) -> OptimizeOptions:
     with _errors_as_exit_codes():
+        if not 0 <= minimum_run <= MAX_MINIMUM_RUN / timedelta(minutes=1):
+            raise InputError(
+                f"--minimum-run is {minimum_run:g}; it must be between 0 and {MAX_MINIMUM_RUN / timedelta(minutes=1):g}"
+            )
         if not 1 <= step_minutes <= 60:  # noqa: PLR2004 - a timedelta cannot hold every number
             raise InputError(f"--step-minutes is {step_minutes:g}; it must be between 1 and 60")
         return OptimizeOptions(
@@ -356,6 +382,8 @@ def _options(
             limit_mode=limits,
             objective=STAGES[objective],
             strategy=strategy,
+            pilots=pilots,
+            minimum_run=timedelta(minutes=minimum_run),
             solver=SolverOptions(name=solver, backend=backend, time_limit_s=time_limit),
         )
 

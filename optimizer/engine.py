@@ -13,6 +13,7 @@ from optimizer.arrays import dot
 from optimizer.extract import Outcome, tidy, to_schedule
 from optimizer.heuristics import allocate
 from optimizer.options import OptimizeOptions, Strategy
+from optimizer.pilots import settable
 from optimizer.problem import CapacityProblem, prepare
 from optimizer.runtime import Stopwatch, paused_garbage_collection
 from optimizer.verify import verify
@@ -99,7 +100,7 @@ def _first_that_holds(
     refused: VerificationError | None = None
     for outcome in outcomes:
         with watch.phase("extract"):
-            schedule = to_schedule(problem, outcome)
+            schedule = to_schedule(problem, settable(problem, outcome))
         try:
             with watch.phase("verify"):
                 verify(
@@ -107,6 +108,7 @@ def _first_that_holds(
                     schedule,
                     limit_mode=options.limit_mode,
                     group_limits=options.strategy is not Strategy.UNCONTROLLED,
+                    stepless=options.is_stepless,
                 )
         except VerificationError as error:
             logger.exception("site=%s strategy=%s: refused", scenario.site.site_id, outcome.strategy)

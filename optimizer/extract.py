@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ from models.domain.time_grid import FloatArray
 from models.units import SECONDS_PER_HOUR
 from optimizer.arrays import dot, sums_by
 from optimizer.explain import explain
+from optimizer.options import Stage
+from optimizer.pilot_rules import PilotPlan
 from optimizer.problem import CapacityProblem
 
 NOTHING_KWH = 1e-9
@@ -58,6 +61,8 @@ class Outcome:
 
     Args:
         energy_kwh: (K,), kWh.
+        pilots: The same energies at powers that chargers can be set to; None where any power will do.
+        is_rounded: Whether these came out of rounding, so that values of stages are bounds.
         status: How good they are known to be.
         strategy: What made them.
         stages: Values of the stages.
@@ -71,7 +76,14 @@ class Outcome:
     strategy: str
     stages: tuple[StageResult, ...] = ()
     shadow_price_per_kwh: FloatArray | None = None
+    pilots: PilotPlan | None = None
+    is_rounded: bool = False
     notes: tuple[str, ...] = ()
+
+    @property
+    def final_energy_kwh(self) -> FloatArray:
+        """(K,), kWh as planned in the end."""
+        return self.energy_kwh if self.pilots is None else self.pilots.energy_kwh
 
 
 def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
@@ -84,27 +96,54 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
     Returns:
         The schedule, not yet verified.
     """
-    energy_kwh = outcome.energy_kwh
+    energy_kwh = outcome.final_energy_kwh
     planned = np.flatnonzero(energy_kwh)
     start_s, end_s = problem.column_start_s[planned], problem.column_end_s[planned]
-    site_kw = counted_power_kw(problem, energy_kwh, np.ones(len(problem.sessions)))
+    hours = (end_s - start_s) / SECONDS_PER_HOUR
+    counted_kwh = energy_kwh * problem.limit_weight
+    if outcome.pilots is not None:
+        hours = outcome.pilots.hours[planned]
+        end_s = np.minimum(start_s + hours * SECONDS_PER_HOUR, end_s)
+        counted_kwh = outcome.pilots.counted_kwh
+    site_kw = counted_power_kw(problem, counted_kwh, np.ones(len(problem.sessions)))
     price = problem.price_per_kwh
+    energy_cost = 0.0 if price is None else dot(price[problem.column_step], energy_kwh)
+    peak_import_kw = float(site_kw.max(initial=0.0))
+    sessions = _sessions(problem, energy_kwh)
+    reached = {
+        Stage.UNMET_ENERGY: sum(result.session.priority * result.unmet_energy_kwh for result in sessions),
+        Stage.ENERGY_COST: energy_cost,
+        Stage.PEAK_POWER: peak_import_kw,
+    }
     return Schedule(
         grid=problem.grid,
-        sessions=_sessions(problem, energy_kwh),
+        sessions=sessions,
         session_index=problem.column_session[planned],
         step_index=problem.column_step[planned],
         start_s=start_s,
         end_s=end_s,
-        power_kw=energy_kwh[planned] / ((end_s - start_s) / SECONDS_PER_HOUR),
-        groups=_groups(problem, outcome),
+        power_kw=energy_kwh[planned] / hours,
+        groups=_groups(problem, counted_kwh, outcome.shadow_price_per_kwh),
         price_per_kwh=price,
-        energy_cost=0.0 if price is None else dot(price[problem.column_step], energy_kwh),
-        peak_import_kw=float(site_kw.max(initial=0.0)),
+        energy_cost=energy_cost,
+        peak_import_kw=peak_import_kw,
         status=outcome.status,
         strategy=outcome.strategy,
-        stages=outcome.stages,
+        stages=_with_values(outcome.stages, reached) if outcome.is_rounded else outcome.stages,
         notes=(*problem.notes, *outcome.notes),
+    )
+
+
+def _with_values(stages: tuple[StageResult, ...], reached: Mapping[Stage, float]) -> tuple[StageResult, ...]:
+    """What stages come to after rounding; what was proved before is what no plan of real powers can go below."""
+    return tuple(
+        StageResult(
+            name=stage.name,
+            value=reached.get(Stage(stage.name), np.nan),
+            proved=False,
+            bound=stage.value if stage.proved else stage.bound,
+        )
+        for stage in stages
     )
 
 
@@ -130,12 +169,14 @@ def _sessions(problem: CapacityProblem, energy_kwh: FloatArray) -> tuple[Session
     )
 
 
-def _groups(problem: CapacityProblem, outcome: Outcome) -> tuple[GroupResult, ...]:
-    shadow = _shadow_prices(problem, outcome)
+def _groups(
+    problem: CapacityProblem, counted_kwh: FloatArray, shadow_price_per_kwh: FloatArray | None
+) -> tuple[GroupResult, ...]:
+    shadow = _shadow_prices(problem, shadow_price_per_kwh)
     return tuple(
         GroupResult(
             group_id=limit.owner,
-            power_kw=counted_power_kw(problem, outcome.energy_kwh, limit.share),
+            power_kw=counted_power_kw(problem, counted_kwh, limit.share),
             limit_kw=limit.limit_kw,
             shadow_price_per_kwh=shadow[limit.owner],
         )
@@ -144,33 +185,33 @@ def _groups(problem: CapacityProblem, outcome: Outcome) -> tuple[GroupResult, ..
     )
 
 
-def counted_power_kw(problem: CapacityProblem, energy_kwh: FloatArray, share: FloatArray) -> FloatArray:
+def counted_power_kw(problem: CapacityProblem, counted_kwh: FloatArray, share: FloatArray) -> FloatArray:
     """Power of some sessions in each step, counted as limits count it.
 
     Args:
         problem: The scenario as arrays.
-        energy_kwh: (K,), kWh.
+        counted_kwh: (K,), what limits count of each column, kWh.
         share: (S,), how much of each session counts.
 
     Returns:
         (T,), kW.
     """
-    counted_kwh = energy_kwh * problem.limit_weight * share[problem.column_session]
-    return sums_by(problem.column_step, counted_kwh, problem.grid.steps) / problem.step_hours
+    shared_kwh = counted_kwh * share[problem.column_session]
+    return sums_by(problem.column_step, shared_kwh, problem.grid.steps) / problem.step_hours
 
 
-def _shadow_prices(problem: CapacityProblem, outcome: Outcome) -> dict[str, FloatArray]:
+def _shadow_prices(problem: CapacityProblem, shadow_price_per_kwh: FloatArray | None) -> dict[str, FloatArray]:
     """For each group (T,), what a further kWh of its limits is worth, those per phase added to the one for all."""
-    unknown = outcome.shadow_price_per_kwh is None
+    unknown = shadow_price_per_kwh is None
     prices = {
         limit.owner: np.full(problem.grid.steps, np.nan if unknown else 0.0)
         for limit in problem.limits
         if limit.is_group
     }
-    if outcome.shadow_price_per_kwh is not None:
+    if shadow_price_per_kwh is not None:
         rows = problem.limit_rows
         for index, limit in enumerate(problem.limits):
             if limit.is_group:
                 mine = rows.limit_index == index
-                np.add.at(prices[limit.owner], rows.step_index[mine], outcome.shadow_price_per_kwh[mine])
+                np.add.at(prices[limit.owner], rows.step_index[mine], shadow_price_per_kwh[mine])
     return prices

@@ -15,6 +15,7 @@ from models.domain.time_grid import FloatArray
 from models.units import SECONDS_PER_HOUR
 from optimizer.linear_program import LinearProgram, ProgramBuilder, Rows, Terms
 from optimizer.options import Stage
+from optimizer.pilot_program import add_pilots, declare_pilots
 from optimizer.problem import CapacityProblem
 
 
@@ -37,12 +38,17 @@ def formulate(problem: CapacityProblem, stages: tuple[Stage, ...]) -> LinearProg
     if Stage.PREVIOUS_PLAN in stages:
         builder.variable("raised_kwh", upper=problem.max_energy_kwh)
         builder.variable("lowered_kwh", upper=np.full(problem.columns, np.inf))
+    rules = problem.pilot_rules if problem.pilot_rules is not None and problem.pilot_rules.is_exact else None
+    if rules is not None:
+        declare_pilots(builder, problem, rules)
     builder.family("energy_balance", energy_balance(builder, problem))
     builder.family("capacity_limit", capacity_limit(builder, problem))
     if Stage.PEAK_POWER in stages:
         builder.family("peak_limit", peak_limit(builder, problem))
     if Stage.PREVIOUS_PLAN in stages:
         builder.family("energy_moved", energy_moved(builder, problem))
+    if rules is not None:
+        add_pilots(builder, problem, rules)
     for stage in stages:
         builder.stage(stage.value, OBJECTIVES[stage](problem))
     return builder.program()

@@ -99,7 +99,7 @@ def blind(day: RecordedDay, options: RollOptions, rule: Strategy) -> Schedule:
     Raises:
         VerificationError: It breaks a limit.
     """
-    problem = prepare(day.scenario, options.plan)
+    problem = prepare(day.scenario, options.plan.measured)
     asked_kwh = problem.reachable_energy_kwh.copy()
     if options.foresight is Foresight.STATED:
         for index, session in enumerate(problem.sessions):
@@ -114,7 +114,7 @@ def blind(day: RecordedDay, options: RollOptions, rule: Strategy) -> Schedule:
         strategy=rule.value,
     )
     schedule = to_schedule(problem, outcome)
-    verify(day.scenario, schedule, limit_mode=options.plan.limit_mode, group_limits=limited)
+    verify(day.scenario, schedule, limit_mode=options.plan.limit_mode, group_limits=limited, stepless=True)
     return schedule
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
@@ -44,6 +44,17 @@ class Backend(StrEnum):
     """The formulation's own arrays, straight into HiGHS: the same program, sooner."""
 
 
+class PilotMode(StrEnum):
+    """How much a plan cares for the powers that chargers can really be set to."""
+
+    CONTINUOUS = "continuous"
+    """Not at all: any power up to the most."""
+    ROUNDED = "rounded"
+    """The best plan of any powers, turned into one of real powers close to it."""
+    EXACT = "exact"
+    """The best plan of real powers: a mixed-integer program, which may take long."""
+
+
 class Stage(StrEnum):
     """One thing to minimise; stages are lexicographic: a later one never worsens an earlier one."""
 
@@ -69,6 +80,8 @@ PEAK_OBJECTIVE = (
 )
 
 DEFAULT_SOLVER = "highs"
+
+MAX_MINIMUM_RUN = timedelta(hours=4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +123,9 @@ class OptimizeOptions:
         limit_mode: What a limit in kW holds down.
         objective: Stages in order of importance, unmet energy first, none twice.
         strategy: The optimum, or one of the heuristics.
+        pilots: How much the plan cares for least powers and power levels of chargers.
+        minimum_run: How long a session with a least power stays on once it was switched on, unless its need is met, it
+            leaves, or the limits have no room for it.
         unserved_value_per_kwh: What a kWh served instead of lost is worth in shadow prices, currency per kWh. It weighs
             nothing in the plan itself, in which unmet energy comes first whatever it costs.
         solver: Solver and time limit.
@@ -121,14 +137,31 @@ class OptimizeOptions:
     limit_mode: LimitMode = LimitMode.MEAN
     objective: tuple[Stage, ...] = COST_OBJECTIVE
     strategy: Strategy = Strategy.OPTIMAL
+    pilots: PilotMode = PilotMode.ROUNDED
+    minimum_run: timedelta = timedelta(0)
     unserved_value_per_kwh: float = 10.0
     solver: SolverOptions = field(default_factory=SolverOptions)
+
+    @property
+    def measured(self) -> OptimizeOptions:
+        """The same for what was drawn in the end: a vehicle takes what it likes of what its charger is set to."""
+        return replace(self, pilots=PilotMode.CONTINUOUS)
+
+    @property
+    def is_stepless(self) -> bool:
+        """Whether powers are planned to which chargers may not be settable."""
+        return self.pilots is PilotMode.CONTINUOUS or self.strategy is Strategy.UNCONTROLLED
 
     def __post_init__(self) -> None:
         check_raster(self.raster)
         for name, instant in (("start", self.start), ("end", self.end)):
             if instant is not None:
                 require_aware(instant, name)
+        if not timedelta(0) <= self.minimum_run <= MAX_MINIMUM_RUN:
+            raise InputError(
+                f"minimum_run is {self.minimum_run}; it must be between 0 and {MAX_MINIMUM_RUN}: a session that has to "
+                "stay on for longer keeps others from the limits"
+            )
         if not self.objective or self.objective[0] is not Stage.UNMET_ENERGY:
             raise InputError("the objective must begin with unmet_energy: the cheapest plan would serve nobody")
         if len(set(self.objective)) != len(self.objective):

@@ -22,6 +22,7 @@ from models.errors import InputError
 from models.units import SECONDS_PER_HOUR
 from optimizer.arrays import sums_by
 from optimizer.options import LimitMode, OptimizeOptions
+from optimizer.pilot_rules import PilotRules
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
@@ -103,6 +104,7 @@ class CapacityProblem:
         limits: Everything that holds sessions down together; every group is there with phase ALL, limited or not.
         price_per_kwh: (T,), currency per kWh; None without a tariff.
         previous_energy_kwh: (K,), the plan in force, kWh; None without one.
+        pilot_rules: Powers that sessions may be given; None where any will do.
         sessions_outside_window: How many sessions were left out because they are not wholly inside the window.
         notes: What was decided about odd input.
     """
@@ -121,6 +123,7 @@ class CapacityProblem:
     limits: tuple[CapacityLimit, ...]
     price_per_kwh: FloatArray | None
     previous_energy_kwh: FloatArray | None
+    pilot_rules: PilotRules | None
     sessions_outside_window: int
     notes: tuple[str, ...]
 
@@ -174,7 +177,7 @@ def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[f
     chargers = [scenario.site.charger(session.charger_id) for session in sessions]
     max_power_kw = np.array(
         [
-            charger.max_power_kw if session.max_power_kw is None else min(charger.max_power_kw, session.max_power_kw)
+            _max_power_kw(session, charger, stepless=options.is_stepless)
             for session, charger in zip(sessions, chargers, strict=True)
         ],
         dtype=np.float64,
@@ -199,10 +202,16 @@ def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[f
         limit_weight=grid.step_hours[columns.step] / columns.hours if instantaneous else np.ones(columns.session.size),
         limits=limits,
         price_per_kwh=None if scenario.tariff is None else scenario.tariff.import_price_on(grid),
+        pilot_rules=PilotRules.of(chargers, max_power_kw, options),
         previous_energy_kwh=None if scenario.previous is None else _previous(scenario.previous, sessions, columns),
         sessions_outside_window=len(scenario.sessions) - len(sessions),
         notes=notes,
     )
+
+
+def _max_power_kw(session: ChargingSession, charger: Charger, *, stepless: bool) -> float:
+    power_kw = charger.max_power_kw if session.max_power_kw is None else min(charger.max_power_kw, session.max_power_kw)
+    return power_kw if stepless else charger.setting_kw(power_kw)
 
 
 def window(scenario: Scenario, options: OptimizeOptions) -> tuple[datetime, datetime]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from models.domain.scenario import Scenario
 from models.domain.time_grid import TimeGrid
-from optimizer.options import LimitMode, Strategy
+from optimizer.options import LimitMode, PilotMode, Strategy
 from optimizer.scenario_io import WrittenResult
 from optimizer.verify import Certificate, PlannedPower, certify, misstated_groups, misstatements
 
@@ -42,6 +42,7 @@ def recheck(scenario: Scenario, written: WrittenResult) -> Certificate:
         plan,
         limit_mode=LimitMode(summary.limits),
         group_limits=summary.strategy != Strategy.UNCONTROLLED,
+        stepless=summary.pilots is PilotMode.CONTINUOUS or summary.strategy == Strategy.UNCONTROLLED,
     )
     stated = [
         ("delivered energy", summary.delivered_energy_kwh, float(found.delivered_energy_kwh.sum())),

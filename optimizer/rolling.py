@@ -149,7 +149,7 @@ class _Player:
     def __init__(self, day: RecordedDay, options: RollOptions) -> None:
         self._day = day
         self._options = options
-        self._truth = prepare(day.scenario, options.plan)
+        self._truth = prepare(day.scenario, options.plan.measured)
         self._zone = day.scenario.site.time_zone
         self._vehicles = {
             session.session_id: _vehicle(session, day, options.foresight) for session in self._truth.sessions
@@ -327,7 +327,7 @@ class _Player:
 
     def _what_came(self) -> Schedule:
         """All that was drawn as one schedule over the intervals between plans, verified."""
-        problem = prepare(self._day.scenario, self._options.plan, edges_s=self._edges_s)
+        problem = prepare(self._day.scenario, self._options.plan.measured, edges_s=self._edges_s)
         schedule = to_schedule(
             problem,
             Outcome(
@@ -341,6 +341,7 @@ class _Player:
             schedule,
             limit_mode=self._options.plan.limit_mode,
             group_limits=self._options.plan.strategy is not Strategy.UNCONTROLLED,
+            stepless=True,
         )
         seconds = {"total": sum(replan.seconds for replan in self._replans)}
         return replace(schedule, seconds=seconds)

@@ -138,7 +138,13 @@ def check_options(options: Mapping[str, OptionValue]) -> None:
             raise SolverConfigError(f"HiGHS refuses the option {name!r} with the value {value!r}")
 
 
-def solve(program: LinearProgram, options: SolverOptions, *, merge_weight: float | None = None) -> Solution:
+def solve(
+    program: LinearProgram,
+    options: SolverOptions,
+    *,
+    merge_weight: float | None = None,
+    start: FloatArray | None = None,
+) -> Solution:
     """Minimise the stages of a program in order, each exactly.
 
     Args:
@@ -146,6 +152,8 @@ def solve(program: LinearProgram, options: SolverOptions, *, merge_weight: float
         options: Time limit for all stages, threads and further options of HiGHS.
         merge_weight: Where the caller can tell that minimising ``merge_weight * stage 0 + stage 1`` minimises both in
             order, that weight: it saves a solve. The claim is checked where stage 0 does not reach zero.
+
+        start: (C,), a feasible point from which a search over whole numbers starts; a linear program needs none.
 
     Returns:
         The solution. A stage that a time limit stopped is reported as such; what earlier stages reached holds.
@@ -156,7 +164,7 @@ def solve(program: LinearProgram, options: SolverOptions, *, merge_weight: float
     """
     deadline = None if options.time_limit_s is None else time.perf_counter() + options.time_limit_s
     if program.integer_variables:
-        return _solve_in_whole_numbers(program, options, deadline)
+        return _solve_in_whole_numbers(program, options, deadline, start)
     run = _Run(program, options, deadline)
     if merge_weight is not None and len(program.stages) > 1:
         merged = run.merged(merge_weight)
@@ -330,14 +338,16 @@ class _Run:
         self.row_upper = np.where(tight, bound, self.row_upper)
 
 
-def _solve_in_whole_numbers(program: LinearProgram, options: SolverOptions, deadline: float | None) -> Solution:
+def _solve_in_whole_numbers(
+    program: LinearProgram, options: SolverOptions, deadline: float | None, start: FloatArray | None
+) -> Solution:
     """Search the whole numbers stage by stage, then solve the linear program that they leave, exactly and with duals.
 
     A stage is proved when the search proved it; else its bound says how far away the best can be.
     """
     started = time.perf_counter()
     search_until = None if deadline is None else started + INTEGER_TIME_SHARE * (deadline - started)
-    search = _Search(program, options, search_until)
+    search = _Search(program, options, search_until, start)
     found = search.in_order(program.stages)
     whole = program.is_integer
     numbers = np.round(search.value[whole])
@@ -368,10 +378,13 @@ def _solve_in_whole_numbers(program: LinearProgram, options: SolverOptions, dead
 class _Search:
     """Branch and bound over a program's whole numbers, each stage held while the next is minimised."""
 
-    def __init__(self, program: LinearProgram, options: SolverOptions, deadline: float | None) -> None:
+    def __init__(
+        self, program: LinearProgram, options: SolverOptions, deadline: float | None, start: FloatArray | None
+    ) -> None:
         self._run = _Run(program, options, deadline)
+        self._until = deadline
         self._held: list[tuple[FloatArray, float]] = []
-        self._value: FloatArray | None = None
+        self._value = start
 
     @property
     def value(self) -> FloatArray:
@@ -381,16 +394,19 @@ class _Search:
         return self._value
 
     def in_order(self, stages: tuple[StageCost, ...]) -> list[StageOutcome]:
-        """How each stage ended; after one that was stopped the later ones are left as they are.
+        """How each stage ended.
+
+        Each gets an equal part of the time that is left. What one reached that was stopped is held all the same, so
+        that a plan that cannot be proved is still the cheapest found of its kind.
 
         Raises:
             SolverError: Not even the first stage found a solution.
         """
         outcomes: list[StageOutcome] = []
-        for stage in stages:
-            if outcomes and outcomes[-1].status is not SolveStatus.OPTIMAL:
-                outcomes.append(StageOutcome(name=stage.name, value=np.nan, status=outcomes[-1].status))
-                continue
+        for position, stage in enumerate(stages):
+            if self._until is not None:
+                now = time.perf_counter()
+                self._run.deadline = now + (self._until - now) / (len(stages) - position)
             status, bound = self._minimise(stage)
             if self._value is None:
                 raise SolverError(f"HiGHS ended stage {stage.name!r} without a solution: {status}")

@@ -113,7 +113,14 @@ class Certificate:
         return self
 
 
-def certify(scenario: Scenario, plan: PlannedPower, *, limit_mode: LimitMode, group_limits: bool = True) -> Certificate:
+def certify(
+    scenario: Scenario,
+    plan: PlannedPower,
+    *,
+    limit_mode: LimitMode,
+    group_limits: bool = True,
+    stepless: bool = False,
+) -> Certificate:
     """Check a plan against a scenario.
 
     Args:
@@ -121,6 +128,7 @@ def certify(scenario: Scenario, plan: PlannedPower, *, limit_mode: LimitMode, gr
         plan: What is planned.
         limit_mode: What a limit in kW holds down.
         group_limits: Whether limits of groups have to hold; the uncontrolled baseline ignores them.
+        stepless: Whether chargers may be set to any power up to their most, whatever they say themselves.
 
     Returns:
         What was found; `Certificate.require` raises if something does not hold.
@@ -128,7 +136,7 @@ def certify(scenario: Scenario, plan: PlannedPower, *, limit_mode: LimitMode, gr
     energy_kwh = plan.power_kw * plan.hours
     delivered = sums_by(plan.session_index, energy_kwh, len(plan.sessions))
     requested = np.array([session.energy_kwh for session in plan.sessions], dtype=np.float64)
-    power_kw = _session_power_kw(scenario, plan)
+    power_kw = _session_power_kw(scenario, plan, stepless=stepless)
     stay_hours = (plan.departure_s - plan.arrival_s) / SECONDS_PER_HOUR
     reachable = np.minimum(requested, power_kw * stay_hours)
     violations = [
@@ -137,6 +145,7 @@ def certify(scenario: Scenario, plan: PlannedPower, *, limit_mode: LimitMode, gr
         *_presence(plan),
         *_energy_bounds(plan, delivered, reachable),
         *_power_bounds(plan, power_kw),
+        *(() if stepless else _settings(scenario, plan)),
     ]
     margin_kw = np.inf
     for name, load_kw, limit_kw in _limits(scenario, plan, limit_mode, group_limits=group_limits):
@@ -156,8 +165,22 @@ def certify(scenario: Scenario, plan: PlannedPower, *, limit_mode: LimitMode, gr
     )
 
 
-def verify(scenario: Scenario, schedule: Schedule, *, limit_mode: LimitMode, group_limits: bool = True) -> Certificate:
+def verify(
+    scenario: Scenario,
+    schedule: Schedule,
+    *,
+    limit_mode: LimitMode,
+    group_limits: bool = True,
+    stepless: bool = False,
+) -> Certificate:
     """Check a schedule, and that it states its energies, cost, peak and groups correctly.
+
+    Args:
+        scenario: What was asked and allowed.
+        schedule: The plan.
+        limit_mode: How power is counted.
+        group_limits: Whether the limits of groups hold.
+        stepless: Whether chargers may be set to any power up to their most, whatever they say themselves.
 
     Raises:
         VerificationError: Something does not hold; the message names what, by how much and when.
@@ -170,7 +193,7 @@ def verify(scenario: Scenario, schedule: Schedule, *, limit_mode: LimitMode, gro
         end_s=schedule.end_s,
         power_kw=schedule.power_kw,
     )
-    found = certify(scenario, plan, limit_mode=limit_mode, group_limits=group_limits).require()
+    found = certify(scenario, plan, limit_mode=limit_mode, group_limits=group_limits, stepless=stepless).require()
     totals = (
         ("delivered energy", schedule.delivered_energy_kwh, float(found.delivered_energy_kwh.sum())),
         ("unmet energy", schedule.unmet_energy_kwh, float(found.unmet_energy_kwh.sum())),
@@ -350,15 +373,40 @@ def _worst_excess(actual: FloatArray, allowed: FloatArray) -> list[int]:
     return [worst] if exceeded else []
 
 
-def _session_power_kw(scenario: Scenario, plan: PlannedPower) -> FloatArray:
-    chargers = [scenario.site.charger(session.charger_id) for session in plan.sessions]
-    return np.array(
-        [
+def _session_power_kw(scenario: Scenario, plan: PlannedPower, *, stepless: bool) -> FloatArray:
+    power_kw = []
+    for session in plan.sessions:
+        charger = scenario.site.charger(session.charger_id)
+        most_kw = (
             charger.max_power_kw if session.max_power_kw is None else min(charger.max_power_kw, session.max_power_kw)
-            for session, charger in zip(plan.sessions, chargers, strict=True)
-        ],
-        dtype=np.float64,
-    )
+        )
+        power_kw.append(most_kw if stepless else charger.setting_kw(most_kw))
+    return np.array(power_kw, dtype=np.float64)
+
+
+def _settings(scenario: Scenario, plan: PlannedPower) -> list[str]:
+    """Powers that a charger cannot be set to, and rows that end before their step although others follow."""
+    texts: list[str] = []
+    for index, session in enumerate(plan.sessions):
+        charger = scenario.site.charger(session.charger_id)
+        if charger.is_stepless:
+            continue
+        rows = np.flatnonzero(plan.session_index == index)
+        rows = rows[np.argsort(plan.start_s[rows], kind="stable")]
+        for row in rows.tolist():
+            power_kw = float(plan.power_kw[row])
+            if abs(charger.setting_kw(power_kw + TOLERANCE) - power_kw) > 2 * TOLERANCE:
+                texts.append(
+                    f"{_name(plan, index)}: planned {power_kw:.6f} kW, which charger {session.charger_id!r} has no "
+                    "setting for"
+                )
+                break
+        whole_until_s = np.minimum(plan.grid.edges_s[plan.step[rows] + 1], session.departure_s)
+        early = plan.end_s[rows[:-1]] < whole_until_s[:-1] - SECOND_TOLERANCE
+        late = plan.start_s[rows] > np.maximum(plan.grid.edges_s[plan.step[rows]], session.arrival_s) + SECOND_TOLERANCE
+        if early.any() or late.any():
+            texts.append(f"{_name(plan, index)}: is switched within a step and not for the last time")
+    return texts[:1]
 
 
 def _limits(

@@ -106,6 +106,8 @@ def _read(value: object, settings: Settings) -> tuple[LoadedScenario, OptimizeOp
         limit_mode=given.limits,
         objective=STAGES[given.objective],
         strategy=given.strategy,
+        pilots=given.pilots,
+        minimum_run=timedelta(minutes=given.minimum_run_minutes),
         solver=SolverOptions(time_limit_s=settings.solve_deadline_s),
     )
     loaded = read_scenario_document(parts["site"], parts["sessions"], parts.get("prices"), parts.get("forecasts"))

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import pairwise
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,10 @@ from models.units import DEFAULT_NOMINAL_VOLTAGE_V, THREE_PHASES
 
 MAX_POWER_KW = 1e6
 """Nothing behind one grid connection is larger than a gigawatt; a larger figure is a mistaken unit."""
+
+
+SAME_POWER_KW = 1e-9
+"""Powers closer than that are the same."""
 
 
 def check_power_kw(power_kw: float | None, name: str) -> None:
@@ -70,15 +75,45 @@ class Charger:
         max_power_kw: The most it delivers, kW.
         phases: ALL where it loads three phases equally, ONE, TWO or THREE where it is connected to that one; UNKNOWN
             counts in full on each phase, so that a limit per phase holds whatever the truth is.
+        min_power_kw: The least it delivers when it delivers anything, kW.
+        power_levels_kw: The only powers it can be set to besides zero, kW, increasing; empty where any will do.
+
+    Raises:
+        InputError: A power is out of bounds, the least is above the most, or no level lies between them.
     """
 
     charger_id: str
     group_id: str
     max_power_kw: float
     phases: Phase = Phase.UNKNOWN
+    min_power_kw: float = 0.0
+    power_levels_kw: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        check_power_kw(self.max_power_kw, f"charger {self.charger_id!r}: max_power_kw")
+        name = f"charger {self.charger_id!r}"
+        check_power_kw(self.max_power_kw, f"{name}: max_power_kw")
+        check_power_kw(self.min_power_kw, f"{name}: min_power_kw")
+        if self.min_power_kw > self.max_power_kw:
+            raise InputError(
+                f"{name}: min_power_kw is {self.min_power_kw} kW, above max_power_kw of {self.max_power_kw} kW; "
+                "it could never charge"
+            )
+        for level_kw in self.power_levels_kw:
+            check_power_kw(level_kw, f"{name}: power_levels_kw")
+        if any(later <= earlier for earlier, later in pairwise(self.power_levels_kw)):
+            raise InputError(f"{name}: power_levels_kw must increase, they are {list(self.power_levels_kw)}")
+
+    @property
+    def is_stepless(self) -> bool:
+        """Whether any power up to the most will do."""
+        return self.min_power_kw == 0.0 and not self.power_levels_kw
+
+    def setting_kw(self, power_kw: float) -> float:
+        """The highest power that it can be set to and that is not above a given one, kW; zero where there is none."""
+        at_most_kw = min(power_kw, self.max_power_kw) + SAME_POWER_KW
+        if self.power_levels_kw:
+            return max((kw for kw in self.power_levels_kw if self.min_power_kw <= kw <= at_most_kw), default=0.0)
+        return min(power_kw, self.max_power_kw) if self.min_power_kw <= at_most_kw else 0.0
 
     def share_on(self, phase: Phase) -> float:
         """How much of its power a value of one phase counts, 0 to 1; UNKNOWN and ALL ask for all phases together."""

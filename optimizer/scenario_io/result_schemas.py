@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.domain.group import MAX_POWER_KW
 from models.domain.schedule import ScheduleStatus
-from optimizer.options import LimitMode
+from optimizer.options import LimitMode, PilotMode
 from optimizer.scenario_io.schemas import MAX_ENERGY_KWH, Id, Instant, PricePerKwh, require_end_after_start
 
 MAX_TOTAL = 1e12
@@ -101,6 +101,9 @@ class SummaryFile(BaseModel):
     strategy: _Text = Field(description="What made it")
     objective: Literal["cost", "peak"] = Field(description="What was minimised after unmet energy")
     limits: LimitMode = Field(description="What a limit in kW held down")
+    pilots: PilotMode = Field(
+        default=PilotMode.ROUNDED, description="How much the plan cares for powers that chargers can be set to"
+    )
     site_id: Id = Field(description="The site")
     currency: _Text = Field(description="ISO 4217 code of prices and costs")
     start: Instant = Field(description="First instant of the window")

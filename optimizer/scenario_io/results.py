@@ -140,6 +140,7 @@ def summarize(
         "strategy": schedule.strategy,
         "objective": "peak" if Stage.PEAK_POWER in options.objective else "cost",
         "limits": options.limit_mode.value,
+        "pilots": options.pilots.value,
         "site_id": scenario.site.site_id,
         "currency": scenario.site.currency,
         "start": _iso(schedule.grid.start, scenario.site.time_zone),

@@ -33,6 +33,7 @@ MIN_PRIORITY, MAX_PRIORITY = 1e-6, 1e6
 """Weights farther apart than this drown one another in the rounding of a solver."""
 MAX_VOLTAGE_V = 100_000.0
 MAX_GROUPS = 10_000
+MAX_LEVELS = 1_000
 MAX_CHARGERS = 1_000_000
 FIRST_YEAR, LAST_YEAR = 1970, 2199
 
@@ -170,6 +171,10 @@ class ChargerEntry(SiteEntry):
         default=Phase.UNKNOWN,
         description="ALL: loads three phases equally; ONE, TWO, THREE: that one; UNKNOWN counts in full on each phase",
     )
+    min_power_kw: PowerKw = Field(default=0.0, description="The least it delivers when it delivers anything, kW")
+    power_levels_kw: Annotated[list[PowerKw], Field(max_length=MAX_LEVELS)] = Field(
+        default=[], description="The only powers it can be set to besides zero, kW, increasing; empty where any will do"
+    )
 
     @classmethod
     def from_domain(cls, charger: Charger) -> Self:
@@ -179,12 +184,19 @@ class ChargerEntry(SiteEntry):
             group_id=charger.group_id,
             max_power_kw=charger.max_power_kw,
             phases=charger.phases,
+            min_power_kw=charger.min_power_kw,
+            power_levels_kw=list(charger.power_levels_kw),
         )
 
     def to_domain(self) -> Charger:
         """The charger."""
         return Charger(
-            charger_id=self.charger_id, group_id=self.group_id, max_power_kw=self.max_power_kw, phases=self.phases
+            charger_id=self.charger_id,
+            group_id=self.group_id,
+            max_power_kw=self.max_power_kw,
+            phases=self.phases,
+            min_power_kw=self.min_power_kw,
+            power_levels_kw=tuple(self.power_levels_kw),
         )
 
 

@@ -188,6 +188,8 @@ class TestSolve:
             (("--start", "2019-07-25T08:00:00Z", "--end", "2019-07-24T08:00:00Z"), ("end", "not after")),
             (("--step-minutes", "0.5"), ("--step-minutes", "0.5", "1 and 60")),
             (("--step-minutes", "61"), ("--step-minutes", "61")),
+            (("--pilots", "magic"), ("magic",)),
+            (("--minimum-run", "-1"), ("--minimum-run", "-1", "240")),
             (("--solver", "nosuchsolver"), ("nosuchsolver",)),
             (("--solver", "glpk", "--backend", "arrays"), ("glpk", "arrays")),
             (("--time-limit", "-1"), ("time limit", "-1")),

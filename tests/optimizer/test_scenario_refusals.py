@@ -540,6 +540,8 @@ class TestSite:
             ("group_id", "mane", "not listed; did you mean 'main'?"),
             ("max_power_kw", -1, "greater than or equal to 0"),
             ("max_power_kw", True, "not a number"),
+            ("min_power_kw", -1, "greater than or equal to 0"),
+            ("power_levels_kw", 2, "valid array"),
             ("phases", "FOUR", "'UNKNOWN', 'ONE', 'TWO', 'THREE' or 'ALL'"),
         ],
     )
