@@ -52,6 +52,10 @@ check: $(INSTALLED)  ## Check format, lint, types and import rules
 reference: $(INSTALLED)  ## Rerun the reference optima and print the table
 	@$(BIN)/python -m benchmarks.reference
 
+.PHONY: lines
+lines: $(INSTALLED)  ## Measure linear forms of line currents against the exact cone
+	@$(BIN)/python -m benchmarks.lines
+
 .PHONY: bench
 bench: $(INSTALLED)  ## Measure times against the floor
 	@$(BIN)/python -m benchmarks.run

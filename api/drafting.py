@@ -136,6 +136,7 @@ def require_that_it_still_holds(task: Task, draft: Draft, newest: SiteWork) -> N
         replace(known.scenario, sessions=sessions),
         schedule,
         limit_mode=known.options.limit_mode,
+        current_mode=known.options.current_mode,
         stepless=known.options.is_stepless,
     )
 

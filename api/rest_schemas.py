@@ -12,10 +12,19 @@ from api.profiles import PROFILES, AdjustRequest, OptimumDelivery
 from api.records import OutboxKind, OutboxMessage, OutboxState, Peer, PeerState
 from models.domain import CapacityKind, Phase
 from models.oscp.v20 import UpdateGroupCapacityForecast
-from optimizer.options import MAX_MINIMUM_RUN, LimitMode, PilotMode, Strategy
+from optimizer.options import (
+    DEFAULT_LINE_SIDES,
+    MAX_LINE_SIDES,
+    MAX_MINIMUM_RUN,
+    MIN_LINE_SIDES,
+    LimitMode,
+    LineForm,
+    PilotMode,
+    Strategy,
+)
 from optimizer.scenario_io import PriceRow, SessionRow, SiteFile
 from optimizer.scenario_io.documents import MAX_MESSAGES, MAX_ROWS
-from optimizer.scenario_io.result_schemas import GroupRow, ScheduleRow, SessionResultRow, SummaryFile
+from optimizer.scenario_io.result_schemas import GroupRow, LineRow, ScheduleRow, SessionResultRow, SummaryFile
 from optimizer.scenario_io.schemas import ID_PATTERN, Id, Instant
 
 MAX_URL_LENGTH = 2_048
@@ -291,6 +300,9 @@ class PlanDocument(SummaryFile):
     schedule: list[ScheduleRow] = Field(description="Power of each session, kW, over the intervals in which it draws")
     session_results: list[SessionResultRow] = Field(description="What each session asked for and gets")
     group_results: list[GroupRow] = Field(description="What each group draws and may draw in each step")
+    line_results: list[LineRow] = Field(
+        default=[], description="What each line with a limit in A carries and may carry in each step"
+    )
 
 
 class PlanView(PlanDocument):
@@ -315,6 +327,18 @@ class PlanOptions(BaseModel):
     step_minutes: float = Field(default=15.0, ge=1, le=60, allow_inf_nan=False, description="Longest step, min")
     limits: LimitMode = Field(
         default=LimitMode.MEAN, description="What a limit in kW holds down: the mean of a step, or every moment"
+    )
+    currents: LimitMode = Field(
+        default=LimitMode.INSTANTANEOUS, description="What a limit in A of a line holds down: every moment, or the mean"
+    )
+    line_form: LineForm = Field(
+        default=LineForm.POLYGON, description="How currents that differ in direction add up; both forms are safe"
+    )
+    line_sides: int = Field(
+        default=DEFAULT_LINE_SIDES,
+        ge=MIN_LINE_SIDES,
+        le=MAX_LINE_SIDES,
+        description="Sides of the polygon: more waste less of a line",
     )
     objective: Literal["cost", "peak"] = Field(
         default="cost", description="After least unmet energy: least cost, or lowest peak and then cost"

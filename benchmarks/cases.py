@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -15,8 +16,10 @@ from models.domain import (
     CapacityGroup,
     Charger,
     ChargingSession,
+    Connection,
     DriverStatement,
     EnergyTariff,
+    LineLimit,
     PriceBlock,
     Scenario,
     Site,
@@ -28,7 +31,7 @@ from models.oscp.v20 import (
     PhaseIndicator,
     UpdateGroupCapacityForecast,
 )
-from optimizer.options import COST_OBJECTIVE, PEAK_OBJECTIVE, OptimizeOptions
+from optimizer.options import COST_OBJECTIVE, PEAK_OBJECTIVE, LimitMode, LineForm, OptimizeOptions
 from optimizer.scenario_io import write_scenario
 
 DATA = Path(__file__).parent / "data"
@@ -60,12 +63,11 @@ class ReferenceCase:
 
 
 def reference_cases() -> list[ReferenceCase]:
-    """Every known optimum without line limits.
+    """Every known optimum.
 
     Source: SciPy's HiGHS, see ``data/README.md``.
     """
-    table = pd.read_csv(DATA / "reference_optima.csv")
-    return [_reference_case(row) for _, row in table[table["line_constraints"].isna()].iterrows()]
+    return [_reference_case(row) for _, row in pd.read_csv(DATA / "reference_optima.csv").iterrows()]
 
 
 def _reference_case(row: pd.Series) -> ReferenceCase:
@@ -73,6 +75,8 @@ def _reference_case(row: pd.Series) -> ReferenceCase:
     start, end = datetime.fromisoformat(row["start"]), datetime.fromisoformat(row["end"])
     wall_clock = str(row["price"]).startswith("NL")
     scenario = garage_scenario(garage, start, end, limit_kw=float(row["cap_kw"]), dutch_prices=wall_clock)
+    if not pd.isna(row["line_constraints"]):
+        scenario = replace(scenario, site=with_lines(scenario.site, garage))
     return ReferenceCase(
         name=str(row["scenario"]),
         scenario=scenario,
@@ -81,6 +85,9 @@ def _reference_case(row: pd.Series) -> ReferenceCase:
             end=end,
             raster=timedelta(minutes=int(row["step_min"])),
             objective=PEAK_OBJECTIVE if row["objective"] == "peak" else COST_OBJECTIVE,
+            # What the known optima were computed with.
+            line_form=LineForm.MAGNITUDE,
+            current_mode=LimitMode.MEAN,
         ),
         cost=float(row["opt_cost"]),
         peak_kw=float(row["opt_peak_kw"]),
@@ -110,11 +117,74 @@ def garage_scenario(
     return Scenario(site=site, sessions=sessions, tariff=EnergyTariff.from_blocks(blocks))
 
 
+CONNECTIONS = {30.0: "L1-L2", -90.0: "L2-L3", 150.0: "L3-L1"}
+"""By the angle of the voltage across a charger against that of L1."""
+PRIMARY_WEIGHTS = {"A": (0.25, 0.0, -0.25), "B": (-0.25, 0.25, 0.0), "C": (0.0, -0.25, 0.25)}
+"""Of transformers from 480 V delta to 208 V star, as the networks' files have it."""
+
+
+def with_lines(site: Site, garage: str, *, transformer_scale: float = 1.0) -> Site:
+    """A garage with its chargers' connections, its panels as groups, and the windings of its transformers.
+
+    Args:
+        site: From `garage_site`: one group with all chargers.
+        garage: ``jpl``, ``caltech`` or ``office001``.
+        transformer_scale: What the limits of transformers are multiplied by.
+
+    Returns:
+        The site; every charger hangs on the smallest panel that carries it.
+
+    Source: acnportal 0.3.3.
+    """
+    data = json.loads((DATA / f"site_{garage}.json").read_text(encoding="utf-8"))
+    evses = {entry["id"]: entry for entry in data["evses"]}
+    root = site.groups[0].group_id
+    members: dict[str, set[str]] = {}
+    limits_a: dict[str, float] = {}
+    windings: list[LineLimit] = []
+    for constraint in data["constraints"]:
+        name, conductor = constraint["name"], constraint["name"][-1].upper()
+        is_winding = name[:-1].endswith(("Secondary ", "Primary "))
+        panel = re.sub(r" ?(I_[abc]|(Secondary|Primary) [ABC])$", "", name) or "Transformer"
+        members.setdefault(panel, set()).update(constraint["coeffs"])
+        limit_a = constraint["limit_a"] * (transformer_scale if is_winding else 1.0)
+        if "Primary" in name:
+            weights = PRIMARY_WEIGHTS[conductor]
+            windings.append(LineLimit(line_limit_id=name, group_id=panel, limit_a=limit_a, weights=weights))
+        else:
+            limits_a[panel] = limit_a
+    by_size = sorted(members, key=lambda panel: (len(members[panel]), panel))
+
+    def feeder(chargers: set[str], panels: list[str]) -> str:
+        return next((panel for panel in panels if chargers <= members[panel]), root)
+
+    panels = tuple(
+        CapacityGroup(
+            group_id=panel,
+            parent_id=feeder(members[panel], by_size[place + 1 :]),
+            current_limit_a=(limits_a[panel],) * 3,
+        )
+        for place, panel in enumerate(by_size)
+    )
+    chargers = tuple(
+        replace(
+            charger,
+            group_id=feeder({charger.charger_id}, by_size),
+            connection=Connection(CONNECTIONS[evses[charger.charger_id]["phase_angle_deg"]]),
+            voltage_v=evses[charger.charger_id]["voltage_v"],
+        )
+        if charger.charger_id in evses
+        else charger
+        for charger in site.chargers
+    )
+    return replace(site, groups=(*site.groups, *panels), chargers=chargers, line_limits=tuple(windings))
+
+
 def garage_site(garage: str, limit_kw: float, *, currency: str = "USD") -> Site:
     """One group with all chargers of a garage. Source: acnportal 0.3.3."""
     data = json.loads((DATA / f"site_{garage}.json").read_text(encoding="utf-8"))
     chargers = {entry["id"]: float(entry["max_power_kw"]) for entry in data["evses"]}
-    for session in garage_sessions(garage):
+    for session in garage_sessions(garage) if garage in TRANSFORMERS_KW else ():
         # One charger of the sessions is missing from the site's file.
         chargers.setdefault(session.charger_id, session.max_power_kw or 0.0)
     return Site(

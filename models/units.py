@@ -42,6 +42,11 @@ def kilowatts_to_amperes(power_kw: float, *, voltage_v: float, conductors: int) 
     return kilowatts_to_watts(power_kw) / (conductors * voltage_v)
 
 
+def amperes_per_kilowatt(voltage_v: float) -> float:
+    """Current of 1 kW at unity power factor across one load, A."""
+    return kilowatts_to_watts(1.0) / voltage_v
+
+
 def watt_hours_to_kilowatt_hours(energy_wh: float) -> float:
     """Convert Wh to kWh."""
     return energy_wh / WATTS_PER_KILOWATT

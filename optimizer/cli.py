@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import IntEnum, StrEnum
 from importlib.metadata import version as distribution_version
@@ -18,12 +19,14 @@ import typer
 from models.errors import CapacityOptimizerError, InputError, SolverConfigError
 from optimizer.options import (
     COST_OBJECTIVE,
+    DEFAULT_LINE_SIDES,
     DEFAULT_SOLVER,
     MAX_MINIMUM_RUN,
     PEAK_OBJECTIVE,
     Backend,
     Foresight,
     LimitMode,
+    LineForm,
     Occasion,
     OptimizeOptions,
     PilotMode,
@@ -74,6 +77,9 @@ Start = Annotated[str | None, typer.Option(help="Begin of the window, ISO 8601 w
 End = Annotated[str | None, typer.Option(help="End of the window, ISO 8601 with offset [default: last departure]")]
 StepMinutes = Annotated[float, typer.Option(help="Longest step, minutes, 1 to 60")]
 Limits = Annotated[LimitMode, typer.Option(help="What a limit in kW holds down: the mean of a step, or every moment")]
+Currents = Annotated[LimitMode, typer.Option(help="What a limit in A of a line holds down: every moment, or the mean")]
+Lines = Annotated[LineForm, typer.Option(help="How currents that differ in direction add up; both forms are safe")]
+LineSides = Annotated[int, typer.Option(help="Sides of the polygon, 4 to 720: more waste less of a line")]
 Goal = Annotated[Objective, typer.Option(help="After least unmet energy: least cost, or lowest peak and then cost")]
 Pilots = Annotated[
     PilotMode, typer.Option(help="Powers that chargers cannot be set to: plan them, round them, or solve without them")
@@ -119,6 +125,9 @@ def solve(
     end: End = None,
     step_minutes: StepMinutes = 15.0,
     limits: Limits = LimitMode.MEAN,
+    currents: Currents = LimitMode.INSTANTANEOUS,
+    line_form: Lines = LineForm.POLYGON,
+    line_sides: LineSides = DEFAULT_LINE_SIDES,
     objective: Goal = Objective.COST,
     strategy: Annotated[Strategy, typer.Option(help="The optimum, or a heuristic")] = Strategy.OPTIMAL,
     pilots: Pilots = PilotMode.ROUNDED,
@@ -139,6 +148,7 @@ def solve(
     options = _options(
         start, end, step_minutes, limits, objective, strategy, pilots, minimum_run, solver, backend, time_limit
     )
+    options = _with_lines(options, currents, line_form, line_sides)
     with _errors_as_exit_codes():
         from optimizer.engine import optimize  # noqa: PLC0415
         from optimizer.report import render_report  # noqa: PLC0415
@@ -208,6 +218,9 @@ def compare(
     end: End = None,
     step_minutes: StepMinutes = 15.0,
     limits: Limits = LimitMode.MEAN,
+    currents: Currents = LimitMode.INSTANTANEOUS,
+    line_form: Lines = LineForm.POLYGON,
+    line_sides: LineSides = DEFAULT_LINE_SIDES,
     objective: Goal = Objective.COST,
     pilots: Pilots = PilotMode.ROUNDED,
     minimum_run: MinimumRun = 0.0,
@@ -221,6 +234,7 @@ def compare(
     options = _options(
         start, end, step_minutes, limits, objective, Strategy.OPTIMAL, pilots, minimum_run, solver, backend, time_limit
     )
+    options = _with_lines(options, currents, line_form, line_sides)
     with _errors_as_exit_codes():
         from optimizer.comparison import compare_strategies  # noqa: PLC0415
         from optimizer.scenario_io import load_scenario  # noqa: PLC0415
@@ -248,6 +262,9 @@ def roll(
     end: End = None,
     step_minutes: StepMinutes = 15.0,
     limits: Limits = LimitMode.MEAN,
+    currents: Currents = LimitMode.INSTANTANEOUS,
+    line_form: Lines = LineForm.POLYGON,
+    line_sides: LineSides = DEFAULT_LINE_SIDES,
     objective: Goal = Objective.COST,
     strategy: Annotated[Strategy, typer.Option(help="The optimum of what is known, or a heuristic")] = Strategy.OPTIMAL,
     every_event: Annotated[
@@ -274,10 +291,11 @@ def roll(
     Exit code 0 with a day played to its end, 2 on bad input, 1 when a plan failed: nothing is rolled on from an older
     one.
     """
+    plan = _options(
+        start, end, step_minutes, limits, objective, strategy, pilots, minimum_run, solver, backend, time_limit
+    )
     options = RollOptions(
-        plan=_options(
-            start, end, step_minutes, limits, objective, strategy, pilots, minimum_run, solver, backend, time_limit
-        ),
+        plan=_with_lines(plan, currents, line_form, line_sides),
         occasion=Occasion.EVERY_EVENT if every_event else Occasion.EVERY_STEP,
         foresight=known,
     )
@@ -386,6 +404,11 @@ def _options(
             minimum_run=timedelta(minutes=minimum_run),
             solver=SolverOptions(name=solver, backend=backend, time_limit_s=time_limit),
         )
+
+
+def _with_lines(options: OptimizeOptions, currents: LimitMode, form: LineForm, sides: int) -> OptimizeOptions:
+    with _errors_as_exit_codes():
+        return replace(options, current_mode=currents, line_form=form, line_sides=sides)
 
 
 def _instant(option: str, text: str | None) -> datetime | None:

@@ -10,6 +10,7 @@ from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
 from models.errors import SolverConfigError, SolverError, VerificationError
 from optimizer.arrays import dot
+from optimizer.currents import with_all_sides
 from optimizer.extract import Outcome, tidy, to_schedule
 from optimizer.heuristics import allocate
 from optimizer.options import OptimizeOptions, Strategy
@@ -107,6 +108,7 @@ def _first_that_holds(
                     scenario,
                     schedule,
                     limit_mode=options.limit_mode,
+                    current_mode=options.current_mode,
                     group_limits=options.strategy is not Strategy.UNCONTROLLED,
                     stepless=options.is_stepless,
                 )
@@ -122,10 +124,14 @@ def _candidates(problem: CapacityProblem, options: OptimizeOptions, watch: Stopw
     """What was asked for and, where that is the optimum and fails, what may stand in for it."""
     if options.strategy is not Strategy.OPTIMAL:
         with watch.phase("solve"):
-            energy_kwh = allocate(problem, options.strategy)
-            if options.strategy is not Strategy.UNCONTROLLED:
-                energy_kwh = tidy(problem, energy_kwh)
-        yield Outcome(energy_kwh=energy_kwh, status=ScheduleStatus.HEURISTIC, strategy=options.strategy)
+            if options.strategy is Strategy.UNCONTROLLED:
+                energy_kwh = allocate(problem, options.strategy)
+            else:
+                problem = with_all_sides(problem)
+                energy_kwh = tidy(problem, allocate(problem, options.strategy))
+        yield Outcome(
+            energy_kwh=energy_kwh, status=ScheduleStatus.HEURISTIC, strategy=options.strategy, problem=problem
+        )
         return
     # Importing Pyomo takes half a second, which heuristics, checks and the command line's help do without.
     from optimizer.optimum import optimum  # noqa: PLC0415
@@ -156,9 +162,10 @@ def _stand_ins(problem: CapacityProblem) -> Iterator[Outcome]:
             status=ScheduleStatus.FALLBACK,
             strategy="previous-plan",
         )
+    problem = with_all_sides(problem)
     for strategy in FALLBACK_STRATEGIES:
         energy_kwh = tidy(problem, allocate(problem, strategy))
-        yield Outcome(energy_kwh=energy_kwh, status=ScheduleStatus.FALLBACK, strategy=strategy)
+        yield Outcome(energy_kwh=energy_kwh, status=ScheduleStatus.FALLBACK, strategy=strategy, problem=problem)
 
 
 def _weighted_unmet(problem: CapacityProblem, outcome: Outcome) -> float:

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.domain.capacity import Phase
-from models.domain.schedule import GroupResult, Schedule, ScheduleStatus, SessionResult, StageResult
+from models.domain.schedule import GroupResult, LineResult, Schedule, ScheduleStatus, SessionResult, StageResult
 from models.domain.time_grid import FloatArray
 from models.units import SECONDS_PER_HOUR
 from optimizer.arrays import dot, sums_by
+from optimizer.currents import LineLoad, fitting_factor
 from optimizer.explain import explain
+from optimizer.lines import Line
 from optimizer.options import Stage
 from optimizer.pilot_rules import PilotPlan
 from optimizer.problem import CapacityProblem
@@ -44,7 +46,7 @@ def tidy(problem: CapacityProblem, energy_kwh: FloatArray) -> FloatArray:
         column_factor = np.ones(problem.columns)
         np.minimum.at(column_factor, rows.column, np.repeat(factor, np.diff(rows.start)))
         energy_kwh *= column_factor
-    return energy_kwh
+    return energy_kwh * fitting_factor(problem, energy_kwh) if problem.curved_lines else energy_kwh
 
 
 def _shrink(allowed: FloatArray, actual: FloatArray) -> FloatArray:
@@ -66,6 +68,7 @@ class Outcome:
         status: How good they are known to be.
         strategy: What made them.
         stages: Values of the stages.
+        problem: The problem with all limits that held the energies down; None where these are those it came with.
         shadow_price_per_kwh: (R,) for the problem's limit rows, currency saved per further kWh; None where no solver
             said.
         notes: What happened on the way.
@@ -75,6 +78,7 @@ class Outcome:
     status: ScheduleStatus
     strategy: str
     stages: tuple[StageResult, ...] = ()
+    problem: CapacityProblem | None = None
     shadow_price_per_kwh: FloatArray | None = None
     pilots: PilotPlan | None = None
     is_rounded: bool = False
@@ -97,6 +101,7 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
         The schedule, not yet verified.
     """
     energy_kwh = outcome.final_energy_kwh
+    problem = outcome.problem or problem
     planned = np.flatnonzero(energy_kwh)
     start_s, end_s = problem.column_start_s[planned], problem.column_end_s[planned]
     hours = (end_s - start_s) / SECONDS_PER_HOUR
@@ -124,6 +129,7 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
         end_s=end_s,
         power_kw=energy_kwh[planned] / hours,
         groups=_groups(problem, counted_kwh, outcome.shadow_price_per_kwh),
+        lines=_lines(problem, outcome),
         price_per_kwh=price,
         energy_cost=energy_cost,
         peak_import_kw=peak_import_kw,
@@ -183,6 +189,45 @@ def _groups(
         for limit in problem.limits
         if limit.is_group and limit.phase is Phase.ALL
     )
+
+
+def _lines(problem: CapacityProblem, outcome: Outcome) -> tuple[LineResult, ...]:
+    if not problem.lines:
+        return ()
+    shadow = _line_shadow_prices(problem, outcome)
+    return tuple(
+        LineResult(
+            line_id=line.line_id,
+            group_id=line.group_id,
+            current_a=LineLoad.of(problem, index).largest_kw(_counted_on(line, outcome)) * problem.amperes_per_kw,
+            limit_a=line.limit_kw * problem.amperes_per_kw,
+            shadow_price_per_kwh=shadow[index],
+        )
+        for index, line in enumerate(problem.lines)
+    )
+
+
+def _counted_on(line: Line, outcome: Outcome) -> FloatArray:
+    """Energies as a line counts them: (K,), kWh."""
+    pilots = outcome.pilots
+    if pilots is None:
+        return outcome.energy_kwh
+    return pilots.energy_kwh * pilots.full_hours / pilots.hours if line.every_moment else pilots.energy_kwh
+
+
+def _line_shadow_prices(problem: CapacityProblem, outcome: Outcome) -> FloatArray:
+    """What a further kWh of each line's limit is worth, all sides of its polygon together: (lines, T)."""
+    prices = np.zeros((len(problem.lines), problem.grid.steps))
+    if outcome.shadow_price_per_kwh is None:
+        return np.full_like(prices, np.nan)
+    slack = np.cos(np.pi / problem.line_sides)
+    rows = problem.limit_rows
+    for index, limit in enumerate(problem.limits):
+        if limit.line is not None:
+            mine = rows.limit_index == index
+            per_kwh = slack if limit.line in problem.curved_lines else 1.0
+            np.add.at(prices[limit.line], rows.step_index[mine], per_kwh * outcome.shadow_price_per_kwh[mine])
+    return prices
 
 
 def counted_power_kw(problem: CapacityProblem, counted_kwh: FloatArray, share: FloatArray) -> FloatArray:

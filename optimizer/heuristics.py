@@ -103,7 +103,9 @@ class _Steps:
 
     def __init__(self, problem: CapacityProblem, *, with_groups: bool) -> None:
         rows = problem.limit_rows
-        chosen = np.array([with_groups or not limit.is_group for limit in problem.limits], dtype=bool)
+        chosen = np.array(
+            [with_groups or not (limit.is_group or limit.line is not None) for limit in problem.limits], dtype=bool
+        )
         row_used = chosen[rows.limit_index]
         edges = np.arange(problem.grid.steps + 1)
         self._column = np.argsort(problem.column_step, kind="stable")

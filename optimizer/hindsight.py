@@ -11,6 +11,7 @@ import numpy as np
 from models.domain.day import RecordedDay
 from models.domain.schedule import Schedule, ScheduleStatus
 from optimizer.comparison import SHORT_KWH
+from optimizer.currents import with_all_sides
 from optimizer.engine import optimize
 from optimizer.extract import Outcome, tidy, to_schedule
 from optimizer.heuristics import allocate
@@ -99,7 +100,9 @@ def blind(day: RecordedDay, options: RollOptions, rule: Strategy) -> Schedule:
     Raises:
         VerificationError: It breaks a limit.
     """
+    limited = rule is not Strategy.UNCONTROLLED
     problem = prepare(day.scenario, options.plan.measured)
+    problem = with_all_sides(problem) if limited else problem
     asked_kwh = problem.reachable_energy_kwh.copy()
     if options.foresight is Foresight.STATED:
         for index, session in enumerate(problem.sessions):
@@ -107,14 +110,20 @@ def blind(day: RecordedDay, options: RollOptions, rule: Strategy) -> Schedule:
             if statement is not None and statement.energy_kwh is not None:
                 asked_kwh[index] = min(asked_kwh[index], statement.energy_kwh)
     energy_kwh = allocate(replace(problem, reachable_energy_kwh=asked_kwh), rule)
-    limited = rule is not Strategy.UNCONTROLLED
     outcome = Outcome(
         energy_kwh=tidy(problem, energy_kwh) if limited else energy_kwh,
         status=ScheduleStatus.HEURISTIC,
         strategy=rule.value,
     )
     schedule = to_schedule(problem, outcome)
-    verify(day.scenario, schedule, limit_mode=options.plan.limit_mode, group_limits=limited, stepless=True)
+    verify(
+        day.scenario,
+        schedule,
+        limit_mode=options.plan.limit_mode,
+        current_mode=options.plan.current_mode,
+        group_limits=limited,
+        stepless=True,
+    )
     return schedule
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -137,6 +137,17 @@ class LinearProgram:
         for name in self.integer_variables:
             integer[self.columns[name]] = True
         return integer
+
+    def with_rows(self, rows: Rows) -> LinearProgram:
+        """The program with further rows at the end, of no family."""
+        return replace(
+            self,
+            row_lower=np.concatenate((self.row_lower, rows.lower)),
+            row_upper=np.concatenate((self.row_upper, rows.upper)),
+            row_start=np.concatenate((self.row_start, self.row_start[-1] + rows.start[1:])),
+            row_column=np.concatenate((self.row_column, rows.column)),
+            row_value=np.concatenate((self.row_value, rows.coefficient)),
+        )
 
     def activity(self, solution: FloatArray) -> FloatArray:
         """A x, (R,)."""

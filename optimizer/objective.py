@@ -48,8 +48,8 @@ def merge_weight(problem: CapacityProblem, stages: tuple[Stage, ...]) -> float |
     if stages[:2] != (Stage.UNMET_ENERGY, Stage.ENERGY_COST) or problem.price_per_kwh is None:
         return None
     plain = bool((problem.limit_rows.coefficient == 1.0).all())
-    nested = all(limit.phase is Phase.ALL for limit in problem.limits)
-    if not (plain and nested):
+    nested = all(limit.phase is Phase.ALL and limit.line is None for limit in problem.limits)
+    if not (plain and nested) or problem.curved_lines:
         return None
     price = problem.price_per_kwh
     highest = float(np.abs(price).max())

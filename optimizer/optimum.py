@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,9 +12,10 @@ from models.domain.schedule import ScheduleStatus, StageResult
 from models.domain.time_grid import FloatArray
 from optimizer.arrays import dot
 from optimizer.compile import compile_model
+from optimizer.currents import Side, SideFinder, added_order, with_all_sides, with_sides
 from optimizer.extract import Outcome, tidy
 from optimizer.formulation import formulate
-from optimizer.linear_program import LinearProgram
+from optimizer.linear_program import LinearProgram, Rows
 from optimizer.objective import applicable_stages, merge_weight
 from optimizer.options import DEFAULT_SOLVER, Backend, OptimizeOptions, SolverOptions, Stage, Strategy
 from optimizer.pilot_program import plan_of, start_from
@@ -23,7 +25,7 @@ from optimizer.problem import CapacityProblem
 from optimizer.pyomo_model import dismantle, pyomo_model
 from optimizer.pyomo_solver import solve_with
 from optimizer.runtime import Stopwatch
-from optimizer.solver import Solution, SolveStatus, solve
+from optimizer.solver import MissingRows, Solution, SolveStatus, solve
 
 EXACT_TIME_LIMIT_S = 60.0
 """Wall time for a search over settings where no other is asked for, s: its last proofs may take days."""
@@ -47,11 +49,7 @@ def optimum(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch
     rules = problem.pilot_rules
     if rules is not None and rules.is_exact:
         return _optimum_of_settings(problem, rules, options, watch)
-    stages = applicable_stages(problem, options.objective)
-    with watch.phase("build"):
-        program = formulate(problem, stages)
-    solution, program = _solved(program, options.solver, watch, weight=merge_weight(problem, stages))
-    return _outcome(problem, program, solution, options, watch)
+    return _outcome(problem, _solved_with_sides(problem, options, watch), options, watch)
 
 
 def _optimum_of_settings(
@@ -61,6 +59,8 @@ def _optimum_of_settings(
     began = time.perf_counter()
     limit_s = options.solver.time_limit_s or EXACT_TIME_LIMIT_S
     stepless = optimum(replace(problem, pilot_rules=None), options, watch)
+    # A search cannot take sides of polygons one by one.
+    problem = with_all_sides(problem)
     with watch.phase("round"):
         rounded = round_to_pilots(problem, rules, stepless.energy_kwh)
     stages = applicable_stages(problem, options.objective)
@@ -71,12 +71,13 @@ def _optimum_of_settings(
             start[program.columns[name]] = value
     left_s = max(limit_s - (time.perf_counter() - began), 0.0)
     solution, program = _solved(program, replace(options.solver, time_limit_s=left_s), watch, start=start)
-    outcome = _outcome(problem, program, solution, options, watch)
+    solved = _Solved(problem=problem, program=program, solution=solution, added=(), is_whole=True)
+    outcome = _outcome(problem, solved, options, watch)
     found = plan_of(problem, rules, outcome.energy_kwh)
     if _served(problem, found) < _served(problem, rounded) - NOTHING_KWH:
         # The search had no time to get back to where it was to start.
         return stepless
-    return replace(outcome, pilots=found, shadow_price_per_kwh=stepless.shadow_price_per_kwh)
+    return replace(outcome, pilots=found, problem=stepless.problem, shadow_price_per_kwh=stepless.shadow_price_per_kwh)
 
 
 def _served(problem: CapacityProblem, plan: PilotPlan) -> float:
@@ -84,24 +85,84 @@ def _served(problem: CapacityProblem, plan: PilotPlan) -> float:
     return dot(problem.priority, problem.delivered_kwh(plan.energy_kwh))
 
 
-def _outcome(
-    problem: CapacityProblem, program: LinearProgram, solution: Solution, options: OptimizeOptions, watch: Stopwatch
-) -> Outcome:
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Solved:
+    """A solution, and what it is one of.
+
+    Args:
+        problem: With all limits that were added.
+        program: As the solver read it, without those that were added to it.
+        solution: What it found; duals of added rows follow the others.
+        added: Which sides of polygons these are.
+        is_whole: Whether no limit is missing.
+    """
+
+    problem: CapacityProblem
+    program: LinearProgram
+    solution: Solution
+    added: Sequence[Side]
+    is_whole: bool
+
+    @property
+    def energy_kwh(self) -> FloatArray:
+        """(K,), kWh."""
+        return self.solution.column_value[self.program.columns["energy_kwh"]]
+
+
+def _solved_with_sides(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch) -> _Solved:
+    """Solve, and again with more sides of polygons as long as the solution exceeds one.
+
+    HiGHS takes them as it goes, so that one round is the rule; other solvers are asked anew.
+    """
+    stages = applicable_stages(problem, options.objective)
+    weight = merge_weight(problem, stages)
+    finder = SideFinder(problem)
+    deadline = None if options.solver.time_limit_s is None else time.perf_counter() + options.solver.time_limit_s
+    current, solver = problem, options.solver
+    while True:
+        known = len(finder.found)
+        with watch.phase("build"):
+            program = formulate(current, stages)
+        missing = _missing_rows(finder, program) if finder.is_needed else None
+        solution, program = _solved(program, solver, watch, weight=weight, missing_rows=missing)
+        added = tuple(finder.found[known:])
+        is_whole = not finder.exceeded(solution.column_value[program.columns["energy_kwh"]])
+        left_s = None if deadline is None else max(deadline - time.perf_counter(), 0.0)
+        if is_whole or left_s == 0.0:
+            held = with_sides(current, added)
+            return _Solved(problem=held, program=program, solution=solution, added=added, is_whole=is_whole)
+        current = with_sides(problem, finder.found)
+        solver = replace(options.solver, time_limit_s=left_s)
+
+
+def _missing_rows(finder: SideFinder, program: LinearProgram) -> MissingRows:
+    columns = np.arange(program.column_count)[program.columns["energy_kwh"]]
+
+    def missing(value: FloatArray) -> Rows | None:
+        sides = finder.exceeded(value[columns])
+        return finder.rows(sides, columns) if sides else None
+
+    return missing
+
+
+def _outcome(problem: CapacityProblem, solved: _Solved, options: OptimizeOptions, watch: Stopwatch) -> Outcome:
+    solution = solved.solution
     with watch.phase("extract"):
         return Outcome(
-            energy_kwh=tidy(problem, solution.column_value[program.columns["energy_kwh"]]),
-            status=ScheduleStatus.OPTIMAL if solution.is_optimal else ScheduleStatus.FEASIBLE,
+            energy_kwh=tidy(problem, solved.energy_kwh),
+            status=ScheduleStatus.OPTIMAL if solution.is_optimal and solved.is_whole else ScheduleStatus.FEASIBLE,
             strategy=Strategy.OPTIMAL,
             stages=tuple(
                 StageResult(
                     name=stage.name,
                     value=stage.value,
-                    proved=stage.status is SolveStatus.OPTIMAL,
+                    proved=stage.status is SolveStatus.OPTIMAL and solved.is_whole,
                     bound=stage.bound,
                 )
                 for stage in solution.stages
             ),
-            shadow_price_per_kwh=_shadow_price(program, solution, options.unserved_value_per_kwh),
+            problem=solved.problem,
+            shadow_price_per_kwh=_shadow_price(solved, options.unserved_value_per_kwh),
         )
 
 
@@ -112,11 +173,16 @@ def _solved(
     *,
     weight: float | None = None,
     start: FloatArray | None = None,
+    missing_rows: MissingRows | None = None,
 ) -> tuple[Solution, LinearProgram]:
     """The solution, and the program as the solver read it."""
+
+    def solve_arrays(program: LinearProgram) -> Solution:
+        return solve(program, options, merge_weight=weight, start=start, missing_rows=missing_rows)
+
     if options.backend is Backend.ARRAYS:
         with watch.phase("solve"):
-            return solve(program, options, merge_weight=weight, start=start), program
+            return solve_arrays(program), program
     with watch.phase("build"):
         model = pyomo_model(program)
     with watch.phase("translate"):
@@ -124,23 +190,38 @@ def _solved(
     try:
         with watch.phase("solve"):
             if options.name == DEFAULT_SOLVER:
-                return solve(program, options, merge_weight=weight, start=start), program
+                return solve_arrays(program), program
             return solve_with(model, program, options), program
     finally:
         dismantle(model)
 
 
-def _shadow_price(program: LinearProgram, solution: Solution, unserved_value_per_kwh: float) -> FloatArray | None:
+def _shadow_price(solved: _Solved, unserved_value_per_kwh: float) -> FloatArray | None:
     """What a further kWh of each capacity limit saves: (R,), currency per kWh.
 
     unserved_value_per_kwh * (less unmet energy per kWh) + (less energy cost per kWh)
     """
-    duals = {stage.name: stage.row_dual for stage in solution.stages if stage.row_dual is not None}
-    rows = program.rows.get("capacity_limit", slice(0, 0))
+    duals = {
+        stage.name: _limit_dual(solved, stage.row_dual)
+        for stage in solved.solution.stages
+        if stage.row_dual is not None
+    }
     if Stage.UNMET_ENERGY not in duals:
         return None
-    saved = -unserved_value_per_kwh * duals[Stage.UNMET_ENERGY][rows]
+    saved = -unserved_value_per_kwh * duals[Stage.UNMET_ENERGY]
     if Stage.ENERGY_COST in duals:
-        saved = saved - duals[Stage.ENERGY_COST][rows]
+        saved = saved - duals[Stage.ENERGY_COST]
     # Adding zero turns a negative zero into a plain one.
     return np.round(saved, 9) + 0.0
+
+
+def _limit_dual(solved: _Solved, row_dual: FloatArray) -> FloatArray:
+    """Duals of the limits, (R,), in the order of `CapacityProblem.limit_rows`; zero for a limit added later."""
+    before = row_dual[solved.program.rows.get("capacity_limit", slice(0, 0))]
+    if not solved.added:
+        return before
+    later = row_dual[solved.program.row_count :]
+    dual = np.zeros(solved.problem.limit_rows.limit_index.size)
+    dual[: before.size] = before
+    dual[before.size + added_order(solved.added)[: later.size]] = later
+    return dual

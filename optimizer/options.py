@@ -23,6 +23,15 @@ class LimitMode(StrEnum):
     """Every moment: a session counts with its full power in each step in which it draws anything."""
 
 
+class LineForm(StrEnum):
+    """How a limit of a current that is a sum of phasors becomes linear; neither ever allows too much."""
+
+    MAGNITUDE = "magnitude"
+    """The sum of amounts, whatever their directions."""
+    POLYGON = "polygon"
+    """A regular polygon inside the circle that the limit is; its sides are added where they bind."""
+
+
 class Strategy(StrEnum):
     """How a schedule is made."""
 
@@ -82,6 +91,8 @@ PEAK_OBJECTIVE = (
 DEFAULT_SOLVER = "highs"
 
 MAX_MINIMUM_RUN = timedelta(hours=4)
+DEFAULT_LINE_SIDES = 48
+MIN_LINE_SIDES, MAX_LINE_SIDES = 4, 720
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +131,10 @@ class OptimizeOptions:
         start: Begin of the window; None for the first arrival, floored to the raster.
         end: End of the window; None for the last departure, ceiled to the raster.
         raster: Longest step, 1 min to 1 h.
-        limit_mode: What a limit in kW holds down.
+        limit_mode: What a limit in kW, or a capacity provider's in A, holds down.
+        current_mode: The same for limits in ampere that the site states of its own lines.
+        line_form: How currents that differ in direction are added up.
+        line_sides: Sides of the polygon, 4 to 720; it gives away at most 1 - cos(pi / sides) of a line.
         objective: Stages in order of importance, unmet energy first, none twice.
         strategy: The optimum, or one of the heuristics.
         pilots: How much the plan cares for least powers and power levels of chargers.
@@ -135,6 +149,9 @@ class OptimizeOptions:
     end: datetime | None = None
     raster: timedelta = timedelta(minutes=15)
     limit_mode: LimitMode = LimitMode.MEAN
+    current_mode: LimitMode = LimitMode.INSTANTANEOUS
+    line_form: LineForm = LineForm.POLYGON
+    line_sides: int = DEFAULT_LINE_SIDES
     objective: tuple[Stage, ...] = COST_OBJECTIVE
     strategy: Strategy = Strategy.OPTIMAL
     pilots: PilotMode = PilotMode.ROUNDED
@@ -162,6 +179,8 @@ class OptimizeOptions:
                 f"minimum_run is {self.minimum_run}; it must be between 0 and {MAX_MINIMUM_RUN}: a session that has to "
                 "stay on for longer keeps others from the limits"
             )
+        if not MIN_LINE_SIDES <= self.line_sides <= MAX_LINE_SIDES:
+            raise InputError(f"line_sides is {self.line_sides}; it must be {MIN_LINE_SIDES} to {MAX_LINE_SIDES}")
         if not self.objective or self.objective[0] is not Stage.UNMET_ENERGY:
             raise InputError("the objective must begin with unmet_energy: the cheapest plan would serve nobody")
         if len(set(self.objective)) != len(self.objective):

@@ -14,7 +14,6 @@ import numpy as np
 from models.domain.time_grid import FloatArray, IntArray
 from models.units import SECONDS_PER_HOUR
 from optimizer.linear_program import ProgramBuilder, Rows, Terms
-from optimizer.options import LimitMode
 from optimizer.pilot_rules import NOTHING_KWH, PilotPlan, PilotRules
 from optimizer.problem import CapacityProblem
 
@@ -170,7 +169,7 @@ def lowest_setting(builder: ProgramBuilder, bands: Bands, problem: CapacityProbl
     Returns:
         Rows (K,), kWh.
     """
-    early = np.arange(problem.columns if rules.limit_mode is LimitMode.MEAN else 0)
+    early = np.arange(0 if rules.counts_power else problem.columns)
     stop = Terms(row=early, column=builder.columns("stops")[early], coefficient=problem.max_energy_kwh[early])
     return _setting_rows(builder, bands, problem, bands.lowest_kw, stop, lower=0.0, upper=np.inf)
 
@@ -334,6 +333,7 @@ def plan_of(problem: CapacityProblem, rules: PilotRules, energy_kwh: FloatArray)
     hours = np.where(shortened, energy_kwh / np.where(shortened, higher_kw, 1.0), full_hours)
     return PilotPlan(
         energy_kwh=np.where(near & rules.has_levels[session], setting_kw * full_hours, energy_kwh),
+        full_hours=full_hours,
         hours=hours,
         counted_kwh=energy_kwh * problem.limit_weight,
     )

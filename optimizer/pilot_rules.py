@@ -27,7 +27,8 @@ class PilotRules:
             row infinite and may be given every power from the least to the most.
         minimum_run_hours: How long a session with a least power stays on once it was switched on, h, unless its need is
             met, it leaves, or the limits have no room for it.
-        limit_mode: Whether limits count the energy of a step, or the power however long it is held.
+        limit_mode: Whether limits in kW count the energy of a step, or the power however long it is held.
+        counts_power: Whether any limit counts the power however long it is held; then it is spared under all of them.
         is_exact: Whether the program itself is to decide, instead of rounding its result.
     """
 
@@ -36,16 +37,25 @@ class PilotRules:
     level_kw: FloatArray
     minimum_run_hours: float
     limit_mode: LimitMode
+    counts_power: bool
     is_exact: bool
 
     @classmethod
-    def of(cls, chargers: Sequence[Charger], maximum_kw: FloatArray, options: OptimizeOptions) -> PilotRules | None:
+    def of(
+        cls,
+        chargers: Sequence[Charger],
+        maximum_kw: FloatArray,
+        options: OptimizeOptions,
+        *,
+        every_moment: bool = False,
+    ) -> PilotRules | None:
         """The rules of sessions at these chargers; None where each of them takes any power.
 
         Args:
             chargers: (S,), where each session is plugged in.
             maximum_kw: (S,), the most that a session may be given, kW.
             options: How much to care, and what limits count.
+            every_moment: Whether a limit counts every moment whatever the options say.
         """
         if options.is_stepless or all(charger.is_stepless for charger in chargers):
             return None
@@ -59,6 +69,7 @@ class PilotRules:
             level_kw=level_kw,
             minimum_run_hours=options.minimum_run.total_seconds() / SECONDS_PER_HOUR,
             limit_mode=options.limit_mode,
+            counts_power=every_moment or options.limit_mode is LimitMode.INSTANTANEOUS,
             is_exact=options.pilots is PilotMode.EXACT,
         )
 
@@ -92,10 +103,12 @@ class PilotPlan:
 
     Args:
         energy_kwh: (K,), kWh.
+        full_hours: (K,), the presence, h.
         hours: (K,), how long the power is held, h: the presence, or less in the last row of a session.
         counted_kwh: (K,), what limits count, kWh.
     """
 
     energy_kwh: FloatArray
+    full_hours: FloatArray
     hours: FloatArray
     counted_kwh: FloatArray

@@ -19,6 +19,7 @@ from models.domain.group import SAME_POWER_KW
 from models.domain.schedule import ScheduleStatus
 from models.domain.time_grid import FloatArray, IntArray
 from models.units import SECONDS_PER_HOUR
+from optimizer.currents import with_all_sides
 from optimizer.extract import Outcome
 from optimizer.options import LimitMode
 from optimizer.pilot_rules import NOTHING_KWH, PilotPlan, PilotRules
@@ -45,7 +46,7 @@ def settable(problem: CapacityProblem, outcome: Outcome) -> Outcome:
     rules = problem.pilot_rules
     if rules is None or outcome.pilots is not None:
         return outcome
-    pilots = round_to_pilots(problem, rules, outcome.energy_kwh)
+    pilots = round_to_pilots(with_all_sides(problem), rules, outcome.energy_kwh)
     is_same = bool((np.abs(pilots.energy_kwh - outcome.energy_kwh) <= NOTHING_KWH).all())
     status = ScheduleStatus.FEASIBLE if outcome.status is ScheduleStatus.OPTIMAL and not is_same else outcome.status
     return replace(outcome, pilots=pilots, is_rounded=not is_same, status=status)
@@ -69,7 +70,12 @@ def round_to_pilots(problem: CapacityProblem, rules: PilotRules, energy_kwh: Flo
     counted_kwh = rounding.energy_kwh * problem.limit_weight
     if rules.limit_mode is LimitMode.INSTANTANEOUS:
         counted_kwh = counted_kwh * rounding.full_hours / rounding.hours
-    return PilotPlan(energy_kwh=rounding.energy_kwh, hours=rounding.hours, counted_kwh=counted_kwh)
+    return PilotPlan(
+        energy_kwh=rounding.energy_kwh,
+        full_hours=rounding.full_hours,
+        hours=rounding.hours,
+        counted_kwh=counted_kwh,
+    )
 
 
 class _Rounding:
@@ -80,7 +86,7 @@ class _Rounding:
         self.session = problem.column_session
         self.full_hours = (problem.column_end_s - problem.column_start_s) / SECONDS_PER_HOUR
         self.hours = self.full_hours.copy()
-        self.counts_power = rules.limit_mode is LimitMode.INSTANTANEOUS
+        self.counts_power = rules.counts_power
         self.energy_kwh = np.zeros(problem.columns)
         self.delivered_kwh = np.zeros(len(problem.sessions))
         self.wanted_kwh = problem.delivered_kwh(wanted_kwh)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TypeVar
@@ -13,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.domain.capacity import SINGLE_PHASES, CapacityKind, Phase
-from models.domain.group import Charger
+from models.domain.group import Charger, Site
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule
 from models.domain.session import ChargingSession
 from models.domain.time_grid import BoolArray, FloatArray, IntArray, TimeGrid, ceil_to_raster, floor_to_raster
 from models.errors import InputError
-from models.units import SECONDS_PER_HOUR
+from models.units import SECONDS_PER_HOUR, amperes_per_kilowatt
 from optimizer.arrays import sums_by
-from optimizer.options import LimitMode, OptimizeOptions
+from optimizer.lines import Line, site_lines
+from optimizer.options import LimitMode, LineForm, OptimizeOptions
 from optimizer.pilot_rules import PilotRules
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
@@ -40,6 +41,8 @@ class CapacityLimit:
         phase: The conductor it counts; ALL for all together.
         limit_kw: (T,), kW, infinite where it holds nothing down.
         share: (S,), how much of a session's power it counts: zero for those elsewhere.
+        line: Index of the line whose limit it is, or a part of it; None where it is none of a line.
+        every_moment: Whether it counts every moment, whatever others count.
     """
 
     owner: str
@@ -47,10 +50,14 @@ class CapacityLimit:
     phase: Phase
     limit_kw: FloatArray
     share: FloatArray
+    line: int | None = None
+    every_moment: bool = False
 
     @property
     def label(self) -> str:
         """Its name in messages."""
+        if self.line is not None:
+            return f"line {self.owner}"
         kind = "group" if self.is_group else "charger"
         return f"{kind} {self.owner}" if self.phase is Phase.ALL else f"{kind} {self.owner} phase {self.phase}"
 
@@ -101,6 +108,11 @@ class CapacityProblem:
         max_energy_kwh: (K,), power times presence, kWh, above zero.
         limit_weight: (K,), energy a limit counts per kWh: 1 for means; step length over presence where every moment
             counts.
+        moment_weight: (K,), the latter in any case.
+        lines: Everything that holds currents down; those that are linear are among the limits.
+        curved_lines: Indices of the others, of whose polygons `optimizer.currents` adds to the limits what binds.
+        line_sides: Sides of such a polygon.
+        amperes_per_kw: Current of 1 kW on one conductor at the nominal voltage, A.
         limits: Everything that holds sessions down together; every group is there with phase ALL, limited or not.
         price_per_kwh: (T,), currency per kWh; None without a tariff.
         previous_energy_kwh: (K,), the plan in force, kWh; None without one.
@@ -120,6 +132,11 @@ class CapacityProblem:
     column_end_s: FloatArray
     max_energy_kwh: FloatArray
     limit_weight: FloatArray
+    moment_weight: FloatArray
+    lines: tuple[Line, ...]
+    curved_lines: tuple[int, ...]
+    line_sides: int
+    amperes_per_kw: float
     limits: tuple[CapacityLimit, ...]
     price_per_kwh: FloatArray | None
     previous_energy_kwh: FloatArray | None
@@ -148,6 +165,17 @@ class CapacityProblem:
         """The rows of all limits, limit by limit and step by step."""
         return _limit_rows(self)
 
+    def weight_of(self, *, every_moment: bool) -> FloatArray:
+        """(K,), energy counted per kWh."""
+        return self.moment_weight if every_moment else self.limit_weight
+
+    def columns_of(self, sessions: IntArray) -> IntArray:
+        """All columns of some sessions, in order."""
+        first = self.first_column[sessions]
+        counts = self.first_column[sessions + 1] - first
+        offset: IntArray = np.repeat(first - (np.cumsum(counts) - counts), counts)
+        return np.arange(offset.size) + offset
+
     def delivered_kwh(self, energy_kwh: FloatArray) -> FloatArray:
         """Energy of each session, (S,), kWh, from that of each column, (K,)."""
         return sums_by(self.column_session, energy_kwh, len(self.sessions))
@@ -174,7 +202,7 @@ def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[f
         key=lambda session: (session.arrival_s, session.session_id),
     )
     grid = _grid(scenario, options, (start, end), edges_s)
-    chargers = [scenario.site.charger(session.charger_id) for session in sessions]
+    chargers = [scenario.site.charger(session.charger_id).used_by(session.vehicle_phases) for session in sessions]
     max_power_kw = np.array(
         [
             _max_power_kw(session, charger, stepless=options.is_stepless)
@@ -187,8 +215,10 @@ def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[f
     possible_kwh = sums_by(columns.session, max_energy_kwh, len(sessions))
     requested_kwh = np.array([session.energy_kwh for session in sessions], dtype=np.float64)
     limits, notes = _limits(scenario, grid, sessions, chargers)
-    instantaneous = options.limit_mode is LimitMode.INSTANTANEOUS
-    return CapacityProblem(
+    moment_weight = grid.step_hours[columns.step] / columns.hours
+    lines = site_lines(scenario, grid, chargers, options)
+    is_curved = [options.line_form is LineForm.POLYGON and not line.is_exact_as_a_sum for line in lines]
+    problem = CapacityProblem(
         grid=grid,
         sessions=tuple(sessions),
         max_power_kw=max_power_kw,
@@ -199,13 +229,53 @@ def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[f
         column_start_s=columns.start_s,
         column_end_s=columns.end_s,
         max_energy_kwh=max_energy_kwh,
-        limit_weight=grid.step_hours[columns.step] / columns.hours if instantaneous else np.ones(columns.session.size),
+        limit_weight=np.ones(columns.session.size) if options.limit_mode is LimitMode.MEAN else moment_weight,
+        moment_weight=moment_weight,
+        lines=lines,
+        curved_lines=tuple(np.flatnonzero(is_curved).tolist()),
+        line_sides=options.line_sides,
+        amperes_per_kw=amperes_per_kilowatt(scenario.site.nominal_voltage_v),
         limits=limits,
         price_per_kwh=None if scenario.tariff is None else scenario.tariff.import_price_on(grid),
-        pilot_rules=PilotRules.of(chargers, max_power_kw, options),
+        pilot_rules=PilotRules.of(
+            chargers, max_power_kw, options, every_moment=any(line.every_moment for line in lines)
+        ),
         previous_energy_kwh=None if scenario.previous is None else _previous(scenario.previous, sessions, columns),
         sessions_outside_window=len(scenario.sessions) - len(sessions),
         notes=notes,
+    )
+    linear = [
+        line_limit(problem, index, lines[index].magnitude)
+        for index in np.flatnonzero(~np.array(is_curved, dtype=bool)).tolist()
+    ]
+    return replace(problem, limits=(*limits, *linear)) if linear else problem
+
+
+def line_limit(problem: CapacityProblem, index: int, share: FloatArray, slack: float = 1.0) -> CapacityLimit:
+    """A limit that holds a line down as far as one linear form of its currents goes.
+
+    Args:
+        problem: Has the line.
+        index: Which one.
+        share: (S,), the linear form, per kW of each session.
+        slack: What its limit is multiplied by.
+
+    Returns:
+        The limit, infinite in steps in which it holds nobody down even at full power.
+    """
+    line = problem.lines[index]
+    weight = problem.weight_of(every_moment=line.every_moment)
+    most_kwh = share[problem.column_session] * weight * problem.max_energy_kwh
+    most_kw = sums_by(problem.column_step, most_kwh, problem.grid.steps) / problem.step_hours
+    limit_kw = line.limit_kw * slack
+    return CapacityLimit(
+        owner=line.line_id,
+        is_group=False,
+        phase=Phase.ALL,
+        limit_kw=np.where(most_kw > limit_kw, limit_kw, np.inf),
+        share=share,
+        line=index,
+        every_moment=line.every_moment,
     )
 
 
@@ -311,9 +381,9 @@ def _limits(
             share = np.zeros(len(sessions))
             share[members[group_id]] = [chargers[index].share_on(phase) for index in members[group_id]]
             limits.append(CapacityLimit(owner=group_id, is_group=True, phase=phase, limit_kw=limit_kw, share=share))
-    if any(limit.phase is not Phase.ALL for limit in limits) and any(c.phases is Phase.UNKNOWN for c in chargers):
+    if any(limit.phase is not Phase.ALL for limit in limits) and any(c.wiring is None for c in chargers):
         notes.append("limits per phase meet chargers of unknown phase, which count in full on each phase")
-    return (*limits, *_charger_limits(grid, sessions, chargers)), tuple(notes)
+    return (*limits, *_charger_limits(site, grid, sessions)), tuple(notes)
 
 
 def _group_limits_kw(scenario: Scenario, grid: TimeGrid) -> tuple[dict[tuple[str, Phase], FloatArray], list[str]]:
@@ -346,13 +416,11 @@ def _group_limits_kw(scenario: Scenario, grid: TimeGrid) -> tuple[dict[tuple[str
     return limits, notes
 
 
-def _charger_limits(
-    grid: TimeGrid, sessions: Sequence[ChargingSession], chargers: Sequence[Charger]
-) -> list[CapacityLimit]:
+def _charger_limits(site: Site, grid: TimeGrid, sessions: Sequence[ChargingSession]) -> list[CapacityLimit]:
     """Where sessions overlap on one charger they share its power; elsewhere the bound of a column is enough."""
     by_charger: dict[str, list[int]] = defaultdict(list)
-    for index, charger in enumerate(chargers):
-        by_charger[charger.charger_id].append(index)
+    for index, session in enumerate(sessions):
+        by_charger[session.charger_id].append(index)
     limits = []
     for charger_id, indices in sorted(item for item in by_charger.items() if len(item[1]) > 1):
         shared = np.zeros(grid.steps, dtype=bool)
@@ -365,7 +433,7 @@ def _charger_limits(
         if shared.any():
             share = np.zeros(len(sessions))
             share[indices] = 1.0
-            limit_kw = np.where(shared, chargers[indices[0]].max_power_kw, np.inf)
+            limit_kw = np.where(shared, site.charger(charger_id).max_power_kw, np.inf)
             limits.append(
                 CapacityLimit(owner=charger_id, is_group=False, phase=Phase.ALL, limit_kw=limit_kw, share=share)
             )
@@ -392,7 +460,8 @@ def _previous(previous: Schedule, sessions: Sequence[ChargingSession], columns: 
 def _limit_rows(problem: CapacityProblem) -> LimitRows:
     limit_index, step_index, capacity, counts, columns, coefficients = [], [], [], [], [], []
     for index, limit in enumerate(problem.limits):
-        mine = _columns_of(problem, np.flatnonzero(limit.share))
+        weight = problem.weight_of(every_moment=limit.every_moment)
+        mine = problem.columns_of(np.flatnonzero(limit.share))
         mine = mine[np.isfinite(limit.limit_kw[problem.column_step[mine]])]
         mine = mine[np.argsort(problem.column_step[mine], kind="stable")]
         steps, sizes = np.unique(problem.column_step[mine], return_counts=True)
@@ -401,7 +470,7 @@ def _limit_rows(problem: CapacityProblem) -> LimitRows:
         capacity.append(limit.limit_kw[steps] * problem.step_hours[steps])
         counts.append(sizes)
         columns.append(mine)
-        coefficients.append(limit.share[problem.column_session[mine]] * problem.limit_weight[mine])
+        coefficients.append(limit.share[problem.column_session[mine]] * weight[mine])
     return LimitRows(
         limit_index=_joined(limit_index, np.int64),
         step_index=_joined(step_index, np.int64),
@@ -410,14 +479,6 @@ def _limit_rows(problem: CapacityProblem) -> LimitRows:
         column=_joined(columns, np.int64),
         coefficient=_joined(coefficients, np.float64),
     )
-
-
-def _columns_of(problem: CapacityProblem, sessions: IntArray) -> IntArray:
-    """All columns of some sessions, in order."""
-    first = problem.first_column[sessions]
-    counts = problem.first_column[sessions + 1] - first
-    offset: IntArray = np.repeat(first - (np.cumsum(counts) - counts), counts)
-    return np.arange(offset.size) + offset
 
 
 def _joined(parts: list[NDArray[ScalarT]], dtype: type[ScalarT]) -> NDArray[ScalarT]:

@@ -41,6 +41,7 @@ def recheck(scenario: Scenario, written: WrittenResult) -> Certificate:
         scenario,
         plan,
         limit_mode=LimitMode(summary.limits),
+        current_mode=LimitMode(summary.currents),
         group_limits=summary.strategy != Strategy.UNCONTROLLED,
         stepless=summary.pilots is PilotMode.CONTINUOUS or summary.strategy == Strategy.UNCONTROLLED,
     )

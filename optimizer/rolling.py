@@ -158,7 +158,9 @@ class _Player:
         self._start_s, self._end_s = float(grid.edges_s[0]), float(grid.edges_s[-1])
         self._known = self._calendar()
         self._instants = sorted(self._known)
-        self._limit_mode = self._planned_limit_mode()
+        cut_short = self._is_cut_short()
+        self._limit_mode = LimitMode.INSTANTANEOUS if cut_short else options.plan.limit_mode
+        self._current_mode = LimitMode.INSTANTANEOUS if cut_short else options.plan.current_mode
         self._plan: Schedule | None = None
         self._edges_s: list[float] = [self._start_s]
         self._draws: list[_Draw] = []
@@ -194,11 +196,10 @@ class _Player:
         found |= dict.fromkeys(self._day.news_s().tolist(), "forecast")
         return {at_s: why for at_s, why in found.items() if self._start_s < at_s < self._end_s}
 
-    def _planned_limit_mode(self) -> LimitMode:
-        """A plan that may be cut short within a step must not count on what the rest of it would have evened out."""
+    def _is_cut_short(self) -> bool:
+        """Whether a plan may end within a step: it must not count on what the rest of it would have evened out."""
         edges_s = self._truth.grid.edges_s
-        cut_short = self._options.occasion is Occasion.EVERY_EVENT or not np.isin(self._instants, edges_s).all()
-        return LimitMode.INSTANTANEOUS if cut_short else self._options.plan.limit_mode
+        return self._options.occasion is Occasion.EVERY_EVENT or not np.isin(self._instants, edges_s).all()
 
     def _replan(self, now_s: float, reason: str) -> None:
         """Plan for those who are there; without anybody there is no plan."""
@@ -211,7 +212,13 @@ class _Player:
             scenario = self._scenario(now_s, believed, previous)
             plan = optimize(
                 scenario,
-                replace(self._options.plan, start=self._at(now_s), end=None, limit_mode=self._limit_mode),
+                replace(
+                    self._options.plan,
+                    start=self._at(now_s),
+                    end=None,
+                    limit_mode=self._limit_mode,
+                    current_mode=self._current_mode,
+                ),
             )
         except SolverConfigError:
             raise
@@ -340,6 +347,7 @@ class _Player:
             self._day.scenario,
             schedule,
             limit_mode=self._options.plan.limit_mode,
+            current_mode=self._options.plan.current_mode,
             group_limits=self._options.plan.strategy is not Strategy.UNCONTROLLED,
             stepless=True,
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -19,12 +19,15 @@ import numpy as np
 from models.domain.time_grid import FloatArray
 from models.errors import SolverConfigError, SolverError
 from optimizer.arrays import dot
-from optimizer.linear_program import LinearProgram, StageCost
+from optimizer.linear_program import LinearProgram, Rows, StageCost
 from optimizer.options import SolverOptions
 
 logger = logging.getLogger(__name__)
 
 OptionValue = str | float | int | bool
+
+MissingRows = Callable[[FloatArray], Rows | None]
+"""Rows of a program that a solution (C,) breaks and that were left out of it; None where it breaks none."""
 
 DUAL_SIMPLEX: Mapping[str, OptionValue] = MappingProxyType(
     {"solver": "simplex", "simplex_strategy": 1, "presolve": "off", "parallel": "off"}
@@ -96,7 +99,7 @@ class StageOutcome:
         value: Its value at the final solution.
         status: How its solve ended.
         row_dual: (R,), change of the stage's value per unit of a row's bound, later stages left free and whole numbers
-            as they are; None where its solve gave none.
+            as they are; None where its solve gave none. Rows that were added by then follow those of the program.
         bound: What no solution can go below, earlier stages held; None where the solve was of a linear program.
     """
 
@@ -144,6 +147,7 @@ def solve(
     *,
     merge_weight: float | None = None,
     start: FloatArray | None = None,
+    missing_rows: MissingRows | None = None,
 ) -> Solution:
     """Minimise the stages of a program in order, each exactly.
 
@@ -152,6 +156,8 @@ def solve(
         options: Time limit for all stages, threads and further options of HiGHS.
         merge_weight: Where the caller can tell that minimising ``merge_weight * stage 0 + stage 1`` minimises both in
             order, that weight: it saves a solve. The claim is checked where stage 0 does not reach zero.
+        missing_rows: Rows to be added until no solution breaks one; finitely many, and such that a solution that
+            breaks none keeps all that may still come. A program with whole numbers is solved without them.
 
         start: (C,), a feasible point from which a search over whole numbers starts; a linear program needs none.
 
@@ -165,7 +171,7 @@ def solve(
     deadline = None if options.time_limit_s is None else time.perf_counter() + options.time_limit_s
     if program.integer_variables:
         return _solve_in_whole_numbers(program, options, deadline, start)
-    run = _Run(program, options, deadline)
+    run = _Run(program, options, deadline, missing_rows)
     if merge_weight is not None and len(program.stages) > 1:
         merged = run.merged(merge_weight)
         if merged is not None:
@@ -176,8 +182,15 @@ def solve(
 class _Run:
     """One program, narrowed from stage to stage to the face of its optima."""
 
-    def __init__(self, program: LinearProgram, options: SolverOptions, deadline: float | None) -> None:
+    def __init__(
+        self,
+        program: LinearProgram,
+        options: SolverOptions,
+        deadline: float | None,
+        missing_rows: MissingRows | None = None,
+    ) -> None:
         self.program = program
+        self.missing_rows = missing_rows
         self.options = options
         self.deadline = deadline
         self.column_lower = program.column_lower
@@ -258,7 +271,12 @@ class _Run:
             self.value, row_dual, column_dual = _read(highs)
             self.optimum = (row_dual, column_dual)
             return status, row_dual * scale
-        if self.value is None and highs.getInfo().primal_solution_status == FEASIBLE_POINT:
+        # A point that was not optimal has not been asked which rows it breaks.
+        if (
+            self.value is None
+            and self.missing_rows is None
+            and highs.getInfo().primal_solution_status == FEASIBLE_POINT
+        ):
             self.value, _, _ = _read(highs)
         return status, None
 
@@ -273,12 +291,36 @@ class _Run:
         return self.attempt(cost, LAST_RESORT)
 
     def attempt(self, cost: FloatArray, method: Mapping[str, OptionValue]) -> tuple[highspy.Highs, SolveStatus]:
-        """One solve from scratch by one method."""
+        """One solve from scratch by one method, and from the last basis for as long as rows are missing."""
         highs = self.load(cost, method)
         highs.run()
         status = _status(highs)
+        while status is SolveStatus.OPTIMAL and self.add_missing(highs):
+            highs.setOptionValue("solver", "simplex")
+            self.limit_time(highs)
+            highs.run()
+            status = _status(highs)
         logger.debug("solver method=%s status=%s columns=%d", method["solver"], status, cost.size)
         return highs, status
+
+    def add_missing(self, highs: highspy.Highs) -> bool:
+        """Add the rows that an instance's solution breaks, if any."""
+        rows = self.missing_rows and self.missing_rows(np.array(highs.getSolution().col_value))
+        if not rows:
+            return False
+        highs.addRows(
+            rows.upper.size,
+            rows.lower,
+            rows.upper,
+            rows.column.size,
+            rows.start[:-1].astype(np.int32),
+            rows.column.astype(np.int32),
+            rows.coefficient,
+        )
+        self.program = self.program.with_rows(rows)
+        self.row_lower = np.concatenate((self.row_lower, rows.lower))
+        self.row_upper = np.concatenate((self.row_upper, rows.upper))
+        return True
 
     def load(self, cost: FloatArray, method: Mapping[str, OptionValue], *, integer: bool = False) -> highspy.Highs:
         """A fresh instance with the program as narrowed so far."""

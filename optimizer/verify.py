@@ -5,19 +5,21 @@ Nothing here uses the arrays the plan was made from; only the domain's own readi
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from models.domain.capacity import SINGLE_PHASES, Phase
+from models.domain.group import Charger
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule
 from models.domain.session import ChargingSession
 from models.domain.time_grid import BoolArray, FloatArray, IntArray, TimeGrid
 from models.errors import VerificationError
-from models.units import SECONDS_PER_HOUR
+from models.units import SECONDS_PER_HOUR, amperes_per_kilowatt, amperes_to_kilowatts
 from optimizer.arrays import dot, sums_by
 from optimizer.options import LimitMode
 
@@ -26,6 +28,10 @@ TOLERANCE = 1e-6
 
 RELATIVE_TOLERANCE = 1e-9
 """Of the figure compared, for sums over large sites."""
+
+SAME_DIRECTION = 1e-6
+DIRECTION_DECIMALS = 9
+"""Currents whose directions differ by less are added up as they are."""
 
 SECOND_TOLERANCE = 1e-6
 """A microsecond, the resolution of written times."""
@@ -118,6 +124,7 @@ def certify(
     plan: PlannedPower,
     *,
     limit_mode: LimitMode,
+    current_mode: LimitMode = LimitMode.INSTANTANEOUS,
     group_limits: bool = True,
     stepless: bool = False,
 ) -> Certificate:
@@ -126,8 +133,9 @@ def certify(
     Args:
         scenario: What was asked and allowed.
         plan: What is planned.
-        limit_mode: What a limit in kW holds down.
-        group_limits: Whether limits of groups have to hold; the uncontrolled baseline ignores them.
+        limit_mode: What a limit in kW, or a capacity provider's in A, holds down.
+        current_mode: What a limit in A that the site states of its lines holds down.
+        group_limits: Whether limits of groups and lines have to hold; the uncontrolled baseline ignores them.
         stepless: Whether chargers may be set to any power up to their most, whatever they say themselves.
 
     Returns:
@@ -150,7 +158,13 @@ def certify(
     margin_kw = np.inf
     for name, load_kw, limit_kw in _limits(scenario, plan, limit_mode, group_limits=group_limits):
         margin_kw = min(margin_kw, float((limit_kw - load_kw).min(initial=np.inf)))
-        violations.extend(_limit_violation(plan.grid, name, load_kw, limit_kw))
+        violations.extend(_limit_violation(plan.grid, name, load_kw, limit_kw, "kW"))
+    if group_limits:
+        voltage_v = scenario.site.nominal_voltage_v
+        for name, current_a, limit_a in line_currents(scenario, plan, limit_mode=limit_mode, current_mode=current_mode):
+            spare_a = float((limit_a - current_a).min(initial=np.inf))
+            margin_kw = min(margin_kw, amperes_to_kilowatts(spare_a, voltage_v=voltage_v, conductors=1))
+            violations.extend(_limit_violation(plan.grid, name, current_a, limit_a, "A"))
     everything = np.ones(len(plan.sessions))
     tariff = scenario.tariff
     cost = 0.0 if tariff is None else dot(tariff.import_price_on(plan.grid)[plan.step], energy_kwh)
@@ -170,6 +184,7 @@ def verify(
     schedule: Schedule,
     *,
     limit_mode: LimitMode,
+    current_mode: LimitMode = LimitMode.INSTANTANEOUS,
     group_limits: bool = True,
     stepless: bool = False,
 ) -> Certificate:
@@ -179,7 +194,8 @@ def verify(
         scenario: What was asked and allowed.
         schedule: The plan.
         limit_mode: How power is counted.
-        group_limits: Whether the limits of groups hold.
+        current_mode: How currents of lines are counted.
+        group_limits: Whether the limits of groups and lines hold.
         stepless: Whether chargers may be set to any power up to their most, whatever they say themselves.
 
     Raises:
@@ -193,7 +209,14 @@ def verify(
         end_s=schedule.end_s,
         power_kw=schedule.power_kw,
     )
-    found = certify(scenario, plan, limit_mode=limit_mode, group_limits=group_limits, stepless=stepless).require()
+    found = certify(
+        scenario,
+        plan,
+        limit_mode=limit_mode,
+        current_mode=current_mode,
+        group_limits=group_limits,
+        stepless=stepless,
+    ).require()
     totals = (
         ("delivered energy", schedule.delivered_energy_kwh, float(found.delivered_energy_kwh.sum())),
         ("unmet energy", schedule.unmet_energy_kwh, float(found.unmet_energy_kwh.sum())),
@@ -373,10 +396,14 @@ def _worst_excess(actual: FloatArray, allowed: FloatArray) -> list[int]:
     return [worst] if exceeded else []
 
 
+def _chargers_as_used(scenario: Scenario, plan: PlannedPower) -> list[Charger]:
+    """The charger of each session, as its vehicle uses it."""
+    return [scenario.site.charger(session.charger_id).used_by(session.vehicle_phases) for session in plan.sessions]
+
+
 def _session_power_kw(scenario: Scenario, plan: PlannedPower, *, stepless: bool) -> FloatArray:
     power_kw = []
-    for session in plan.sessions:
-        charger = scenario.site.charger(session.charger_id)
+    for session, charger in zip(plan.sessions, _chargers_as_used(scenario, plan), strict=True):
         most_kw = (
             charger.max_power_kw if session.max_power_kw is None else min(charger.max_power_kw, session.max_power_kw)
         )
@@ -387,8 +414,8 @@ def _session_power_kw(scenario: Scenario, plan: PlannedPower, *, stepless: bool)
 def _settings(scenario: Scenario, plan: PlannedPower) -> list[str]:
     """Powers that a charger cannot be set to, and rows that end before their step although others follow."""
     texts: list[str] = []
-    for index, session in enumerate(plan.sessions):
-        charger = scenario.site.charger(session.charger_id)
+    for index, charger in enumerate(_chargers_as_used(scenario, plan)):
+        session = plan.sessions[index]
         if charger.is_stepless:
             continue
         rows = np.flatnonzero(plan.session_index == index)
@@ -414,7 +441,7 @@ def _limits(
 ) -> Iterable[tuple[str, FloatArray, FloatArray]]:
     """Every limit with its load: name, (T,) kW, (T,) kW."""
     site = scenario.site
-    chargers = [site.charger(session.charger_id) for session in plan.sessions]
+    chargers = _chargers_as_used(scenario, plan)
     paths = [site.path(charger.group_id) for charger in chargers]
     for group in site.groups if group_limits else ():
         below = np.array([group.group_id in path for path in paths], dtype=np.float64)
@@ -475,13 +502,116 @@ def _shared_chargers(
             yield f"charger {charger_id!r}", plan.load_kw(share, limit_mode), limit_kw
 
 
-def _limit_violation(grid: TimeGrid, name: str, load_kw: FloatArray, limit_kw: FloatArray) -> list[str]:
-    excess_kw = load_kw - limit_kw
-    worst = int(np.argmax(excess_kw))
-    if excess_kw[worst] <= TOLERANCE + RELATIVE_TOLERANCE * limit_kw[worst]:
+def line_currents(
+    scenario: Scenario, plan: PlannedPower, *, limit_mode: LimitMode, current_mode: LimitMode
+) -> Iterable[tuple[str, FloatArray, FloatArray]]:
+    """The largest current on every line, whatever vehicles leave of what they may draw: name, (T,) A, (T,) limit in A.
+
+    Args:
+        scenario: Has the lines, and forecasts in A.
+        plan: The rows.
+        limit_mode: How forecasts in A count.
+        current_mode: How the lines' own limits count.
+    """
+    site, grid = scenario.site, plan.grid
+    if site.lines():
+        currents = _Currents(scenario, plan)
+        for line in site.lines():
+            unknown = _most_of_unknown(line.weights)
+            found = currents.largest_a(line.group_id, line.weights, unknown, current_mode)
+            yield f"line {line.line_limit_id!r}", found, np.full(grid.steps, line.limit_a)
+    for group in site.groups if scenario.forecasts.states_amperes else ():
+        for phase in (Phase.ALL, *SINGLE_PHASES):
+            in_amperes = scenario.forecasts.in_amperes_on(grid, group.group_id, phase)
+            if not in_amperes.any():
+                continue
+            currents = _Currents(scenario, plan)
+            conductors = SINGLE_PHASES if phase is Phase.ALL else (phase,)
+            limit_kw = scenario.forecasts.import_capacity_on(grid, group.group_id, phase) / len(conductors)
+            limit_a = np.where(in_amperes, limit_kw * amperes_per_kilowatt(site.nominal_voltage_v), np.inf)
+            for conductor in conductors:
+                weights = [float(conductor is each) for each in SINGLE_PHASES]
+                # Who states one figure for three conductors takes what is unknown to be balanced.
+                found = currents.largest_a(group.group_id, weights, 1.0 / len(conductors), limit_mode)
+                yield f"group {group.group_id!r} phase {conductor}", found, limit_a
+
+
+class _Currents:
+    """What sessions put on L1, L2 and L3."""
+
+    def __init__(self, scenario: Scenario, plan: PlannedPower) -> None:
+        site = scenario.site
+        chargers = _chargers_as_used(scenario, plan)
+        wirings = [charger.wiring for charger in chargers]
+        self._plan = plan
+        self._paths = [site.path(charger.group_id) for charger in chargers]
+        self._known = np.array([wiring is not None for wiring in wirings], dtype=bool)
+        self._nominal_a_per_kw = amperes_per_kilowatt(site.nominal_voltage_v)
+        self._a_per_kw = np.array(
+            [
+                (0, 0, 0) if wiring is None else wiring.currents_a_per_kw(site.nominal_voltage_v, charger.voltage_v)
+                for wiring, charger in zip(wirings, chargers, strict=True)
+            ],
+            dtype=np.complex128,
+        ).reshape(-1, len(SINGLE_PHASES))
+
+    def largest_a(self, group_id: str, weights: Sequence[float], unknown: float, mode: LimitMode) -> FloatArray:
+        """The largest weighted sum of a group's currents: (T,), A.
+
+        Args:
+            group_id: The group.
+            weights: Of L1, L2 and L3.
+            unknown: What a kW of unknown connection counts, as a multiple of its current from line to neutral.
+            mode: How power is counted.
+        """
+        plan, steps = self._plan, self._plan.grid.steps
+        here = np.array([group_id in path for path in self._paths], dtype=np.float64)
+        phasor = here * (self._a_per_kw @ np.array(weights, dtype=np.float64))
+        amount = np.abs(phasor)
+        unit = np.round(phasor / np.where(amount > 0, amount, 1.0), DIRECTION_DECIMALS)
+        by_direction = {
+            complex(one): plan.load_kw(np.where(unit == one, amount, 0.0), mode) for one in np.unique(unit[amount > 0])
+        }
+        loose_a_per_kw = here * ~self._known * unknown * self._nominal_a_per_kw
+        return _largest_current(by_direction, steps) + plan.load_kw(loose_a_per_kw, mode)
+
+
+def _most_of_unknown(weights: Sequence[float]) -> float:
+    """Current of 1 kW at any connection, as a multiple of that from line to neutral."""
+    first, second, third = weights
+    across = max(abs(first - second), abs(second - third), abs(third - first)) / math.sqrt(3.0)
+    return max(abs(first), abs(second), abs(third), across)
+
+
+def _largest_current(by_direction: Mapping[complex, FloatArray], steps: int) -> FloatArray:
+    """The largest amount of any partial sum of currents: (T,), A.
+
+    What reaches farthest in some direction is the sum of all that point that way. The choice changes only where one of
+    the currents is at right angles to the direction; those are left out, and put in on either side.
+    """
+    largest = np.zeros(steps)
+    for turning in by_direction:
+        for normal in (turning * 1j, turning * -1j):
+            chosen = np.zeros(steps, dtype=np.complex128)
+            ahead, behind = chosen.copy(), chosen.copy()
+            for direction, amount in by_direction.items():
+                along = (direction * normal.conjugate()).real
+                if along > SAME_DIRECTION:
+                    chosen += direction * amount
+                elif abs(along) <= SAME_DIRECTION:
+                    target = ahead if (direction * turning.conjugate()).real > 0 else behind
+                    target += direction * amount
+            for total in (chosen, chosen + ahead, chosen + behind):
+                np.maximum(largest, np.abs(total), out=largest)
+    return largest
+
+
+def _limit_violation(grid: TimeGrid, name: str, load: FloatArray, limit: FloatArray, unit: str) -> list[str]:
+    excess = load - limit
+    worst = int(np.argmax(excess))
+    if excess[worst] <= TOLERANCE + RELATIVE_TOLERANCE * limit[worst]:
         return []
-    count = int((excess_kw > TOLERANCE).sum())
+    count = int((excess > TOLERANCE).sum())
     since = grid.instant(float(grid.edges_s[worst])).isoformat()
-    return [
-        f"{name}: {load_kw[worst]:.6f} kW from {since} exceeds the limit of {limit_kw[worst]:.6f} kW (in {count} steps)"
-    ]
+    found, allowed = f"{load[worst]:.6f} {unit}", f"{limit[worst]:.6f} {unit}"
+    return [f"{name}: {found} from {since} exceeds the limit of {allowed} (in {count} steps)"]

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from models.domain.capacity import CapacityBlock, CapacityForecast, CapacityForecasts, CapacityKind, CapacityUnit, Phase
-from models.domain.group import CapacityGroup, Charger, Site
+from models.domain.connection import Connection
+from models.domain.group import CapacityGroup, Charger, LineLimit, Site
 from models.domain.scenario import Scenario
 from models.domain.schedule import GroupResult, Schedule, ScheduleStatus, SessionResult, StageResult
 from models.domain.session import ChargingSession
@@ -36,6 +37,7 @@ def make_session(
     energy_kwh: float = 10.0,
     max_power_kw: float | None = None,
     priority: float = 1.0,
+    vehicle_phases: int | None = None,
 ) -> ChargingSession:
     """10 kWh at charger C1 within two hours."""
     return ChargingSession(
@@ -46,14 +48,28 @@ def make_session(
         energy_kwh=energy_kwh,
         max_power_kw=max_power_kw,
         priority=priority,
+        vehicle_phases=vehicle_phases,
     )
 
 
 def make_charger(
-    charger_id: str = "C1", *, group_id: str = "main", max_power_kw: float = 22.0, phases: Phase = Phase.UNKNOWN
+    charger_id: str = "C1",
+    *,
+    group_id: str = "main",
+    max_power_kw: float = 22.0,
+    phases: Phase = Phase.UNKNOWN,
+    connection: Connection | None = None,
+    voltage_v: float | None = None,
 ) -> Charger:
     """A charger of 22 kW in the group main."""
-    return Charger(charger_id=charger_id, group_id=group_id, max_power_kw=max_power_kw, phases=phases)
+    return Charger(
+        charger_id=charger_id,
+        group_id=group_id,
+        max_power_kw=max_power_kw,
+        phases=phases,
+        connection=connection,
+        voltage_v=voltage_v,
+    )
 
 
 def make_site(
@@ -64,6 +80,7 @@ def make_site(
     time_zone: str = "Europe/Amsterdam",
     currency: str = "EUR",
     nominal_voltage_v: float = 230.0,
+    line_limits: Iterable[LineLimit] = (),
 ) -> Site:
     """One group of 100 kW with one charger."""
     return Site(
@@ -73,6 +90,7 @@ def make_site(
         time_zone=ZoneInfo(time_zone),
         currency=currency,
         nominal_voltage_v=nominal_voltage_v,
+        line_limits=tuple(line_limits),
     )
 
 

@@ -15,7 +15,7 @@ from types import MappingProxyType
 import numpy as np
 
 from models.domain.pickling import reduced
-from models.domain.time_grid import FloatArray, TimeGrid, require_aware
+from models.domain.time_grid import BoolArray, FloatArray, TimeGrid, require_aware
 from models.errors import InputError
 
 
@@ -180,6 +180,34 @@ class CapacityForecasts:
                 for instant in (block.start, block.end)
             ]
         )
+
+    @property
+    def states_amperes(self) -> bool:
+        """Whether any block was stated as a current."""
+        return any(block.unit is CapacityUnit.A for blocks in self.series.values() for block in blocks)
+
+    def in_amperes_on(self, grid: TimeGrid, group_id: str, phase: Phase) -> BoolArray:
+        """Whether what a group may draw in each step was stated as a current.
+
+        Returns:
+            (T,), of the block that `import_capacity_on` reads.
+        """
+        by_kind = [
+            (self.capacity_on(grid, group_id, kind, phase), self._unit_on(grid, group_id, kind, phase))
+            for kind in (CapacityKind.CONSUMPTION, CapacityKind.FALLBACK_CONSUMPTION)
+        ]
+        (stated_kw, stated), (_, fallback) = by_kind
+        return np.where(np.isnan(stated_kw), fallback, stated)
+
+    def _unit_on(self, grid: TimeGrid, group_id: str, kind: CapacityKind, phase: Phase) -> BoolArray:
+        currents = CapacityForecasts(
+            series={
+                (group_id, kind, phase): tuple(
+                    block for block in self.blocks(group_id, kind, phase) if block.unit is CapacityUnit.A
+                )
+            }
+        )
+        return ~np.isnan(currents.capacity_on(grid, group_id, kind, phase))
 
     def capacity_on(self, grid: TimeGrid, group_id: str, kind: CapacityKind, phase: Phase = Phase.ALL) -> FloatArray:
         """Capacity in each step of a grid that contains the blocks' edges.

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from itertools import pairwise
+from itertools import combinations, pairwise
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
-from models.domain.capacity import Phase
+from models.domain.capacity import SINGLE_PHASES, Phase
+from models.domain.connection import CONDUCTORS, Connection
 from models.domain.pickling import reduced
 from models.errors import InputError
 from models.units import DEFAULT_NOMINAL_VOLTAGE_V, THREE_PHASES
 
 MAX_POWER_KW = 1e6
 """Nothing behind one grid connection is larger than a gigawatt; a larger figure is a mistaken unit."""
+
+MAX_CURRENT_A = 1e6
+"""What a gigawatt draws at medium voltage is below that; a larger figure is a mistaken unit."""
+
+PHASE_CONNECTIONS = {
+    Phase.ONE: Connection("L1-N"),
+    Phase.TWO: Connection("L2-N"),
+    Phase.THREE: Connection("L3-N"),
+    Phase.ALL: Connection("L1-L2-L3"),
+}
+"""What the phases of a charger say of its connection."""
 
 
 SAME_POWER_KW = 1e-9
@@ -31,6 +43,16 @@ def check_power_kw(power_kw: float | None, name: str) -> None:
     """
     if power_kw is not None and not (math.isfinite(power_kw) and 0 <= power_kw <= MAX_POWER_KW):
         raise InputError(f"{name} is {power_kw} kW; it must be between 0 and {MAX_POWER_KW:g} kW")
+
+
+def check_current_a(current_a: float, name: str) -> None:
+    """Let pass a finite current that is not negative.
+
+    Raises:
+        InputError: It is negative, not finite or above a million ampere.
+    """
+    if not (math.isfinite(current_a) and 0 <= current_a <= MAX_CURRENT_A):
+        raise InputError(f"{name} is {current_a} A; it must be between 0 and {MAX_CURRENT_A:g} A")
 
 
 class LimitCounts(StrEnum):
@@ -51,18 +73,65 @@ class CapacityGroup:
         parent_id: Group that feeds this one; None for a root.
         import_limit_kw: Static limit of the connection, kW; None where there is none.
         export_limit_kw: The same for feeding in.
+        current_limit_a: What L1, L2 and L3 of the connection carry at any moment, A; None where nothing is said.
         limit_counts: Whose power its limits, stated and forecast, count.
+
+    Raises:
+        InputError: A limit is negative, not finite or out of proportion.
     """
 
     group_id: str
     parent_id: str | None = None
     import_limit_kw: float | None = None
     export_limit_kw: float | None = None
+    current_limit_a: tuple[float, float, float] | None = None
     limit_counts: LimitCounts = LimitCounts.FLEXIBLE
 
     def __post_init__(self) -> None:
         check_power_kw(self.import_limit_kw, f"group {self.group_id!r}: import_limit_kw")
         check_power_kw(self.export_limit_kw, f"group {self.group_id!r}: export_limit_kw")
+        for limit_a in self.current_limit_a or ():
+            check_current_a(limit_a, f"group {self.group_id!r}: current_limit_a")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineLimit:
+    """A conductor, winding or fuse, and how the currents below it add up in it.
+
+        |w1 I1 + w2 I2 + w3 I3|  <=  limit_a          at every moment
+
+    with the currents of all chargers of a group on L1, L2 and L3 as phasors. The primary of a transformer with a delta
+    on the one side and a star on the other carries a multiple of I1 - I3, the neutral I1 + I2 + I3.
+
+    Args:
+        line_limit_id: Unique within the site.
+        group_id: Whose chargers, on all levels below it, it carries.
+        limit_a: What it carries, A.
+        weights: w1, w2 and w3; not all zero.
+
+    Raises:
+        InputError: The limit is out of bounds, or the weights say nothing.
+    """
+
+    line_limit_id: str
+    group_id: str
+    limit_a: float
+    weights: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        name = f"line limit {self.line_limit_id!r}"
+        check_current_a(self.limit_a, f"{name}: limit_a")
+        if not all(map(math.isfinite, self.weights)) or not any(self.weights):
+            raise InputError(f"{name}: weights are {list(self.weights)}; give three finite numbers, not all zero")
+
+    @property
+    def most_per_conductor(self) -> float:
+        """The most a load puts on the line, as a multiple of its current from one line to neutral.
+
+        A load between two lines counts the difference of their weights, at a voltage higher by the square root of 3.
+        """
+        between = (abs(first - second) for first, second in combinations(self.weights, 2))
+        return max(*map(abs, self.weights), max(between) / math.sqrt(THREE_PHASES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,9 +146,14 @@ class Charger:
             counts in full on each phase, so that a limit per phase holds whatever the truth is.
         min_power_kw: The least it delivers when it delivers anything, kW.
         power_levels_kw: The only powers it can be set to besides zero, kW, increasing; empty where any will do.
+        connection: Its conductors, where ``phases`` cannot say it: between two lines, two phases, or rotated. One of
+            the two is enough.
+        voltage_v: Across its loads, V: from line to neutral, or between the lines of a connection such as L1-L2; None
+            for what follows from the site's.
 
     Raises:
-        InputError: A power is out of bounds, the least is above the most, or no level lies between them.
+        InputError: A value is out of bounds, the least power is above the most, levels do not increase, or phases and
+            connection are both given.
     """
 
     charger_id: str
@@ -88,6 +162,8 @@ class Charger:
     phases: Phase = Phase.UNKNOWN
     min_power_kw: float = 0.0
     power_levels_kw: tuple[float, ...] = ()
+    connection: Connection | None = None
+    voltage_v: float | None = None
 
     def __post_init__(self) -> None:
         name = f"charger {self.charger_id!r}"
@@ -102,6 +178,13 @@ class Charger:
             check_power_kw(level_kw, f"{name}: power_levels_kw")
         if any(later <= earlier for earlier, later in pairwise(self.power_levels_kw)):
             raise InputError(f"{name}: power_levels_kw must increase, they are {list(self.power_levels_kw)}")
+        if self.connection is not None and self.phases is not Phase.UNKNOWN:
+            raise InputError(
+                f"{name}: it has the connection {self.connection.text} and the phases {self.phases}; "
+                "give the connection only"
+            )
+        if self.voltage_v is not None and not (math.isfinite(self.voltage_v) and self.voltage_v > 0):
+            raise InputError(f"{name}: voltage_v is {self.voltage_v}; it must be above 0 V")
 
     @property
     def is_stepless(self) -> bool:
@@ -115,11 +198,37 @@ class Charger:
             return max((kw for kw in self.power_levels_kw if self.min_power_kw <= kw <= at_most_kw), default=0.0)
         return min(power_kw, self.max_power_kw) if self.min_power_kw <= at_most_kw else 0.0
 
+    @property
+    def wiring(self) -> Connection | None:
+        """The conductors it loads; None where they are not known."""
+        return self.connection or PHASE_CONNECTIONS.get(self.phases)
+
+    def used_by(self, vehicle_phases: int | None) -> Charger:
+        """What it is to a vehicle that uses some of its phases only: the currents stay what they are, powers shrink.
+
+        Args:
+            vehicle_phases: How many phases the vehicle uses; None for all there are.
+        """
+        own = self.wiring
+        used = None if own is None else own.used_by(vehicle_phases)
+        if own is None or used is None or used is own:
+            return self
+        part = len(used.lines) / len(own.lines)
+        return replace(
+            self,
+            phases=Phase.UNKNOWN,
+            connection=used,
+            max_power_kw=part * self.max_power_kw,
+            min_power_kw=part * self.min_power_kw,
+            power_levels_kw=tuple(part * level_kw for level_kw in self.power_levels_kw),
+        )
+
     def share_on(self, phase: Phase) -> float:
         """How much of its power a value of one phase counts, 0 to 1; UNKNOWN and ALL ask for all phases together."""
-        if phase in (Phase.ALL, Phase.UNKNOWN) or self.phases in (phase, Phase.UNKNOWN):
+        wiring = self.wiring
+        if wiring is None or phase not in SINGLE_PHASES:
             return 1.0
-        return 1.0 / THREE_PHASES if self.phases is Phase.ALL else 0.0
+        return wiring.shares[SINGLE_PHASES.index(phase)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -133,10 +242,11 @@ class Site:
         time_zone: Zone of the site's wall clock.
         currency: ISO 4217 code of prices.
         nominal_voltage_v: Voltage from line to neutral, V.
+        line_limits: Lines beside the connections of groups, such as windings of transformers; every one once.
 
     Raises:
-        InputError: A group or charger is named twice, a parent or group is unknown, the parents form a cycle, or the
-            voltage is not above zero.
+        InputError: A group, charger or line limit is named twice, a parent or group is unknown, the parents form a
+            cycle, or the voltage is not above zero.
     """
 
     site_id: str
@@ -145,6 +255,7 @@ class Site:
     time_zone: ZoneInfo = field(default_factory=lambda: ZoneInfo("UTC"))
     currency: str = "EUR"
     nominal_voltage_v: float = DEFAULT_NOMINAL_VOLTAGE_V
+    line_limits: tuple[LineLimit, ...] = ()
     _paths: Mapping[str, tuple[str, ...]] = field(init=False, repr=False)
     _charger_by_id: Mapping[str, Charger] = field(init=False, repr=False)
 
@@ -162,9 +273,30 @@ class Site:
                 raise InputError(f"charger {charger.charger_id!r} hangs on the unknown group {charger.group_id!r}")
             by_id[charger.charger_id] = charger
         object.__setattr__(self, "_charger_by_id", MappingProxyType(by_id))
+        named: set[str] = set()
+        for line in self.lines():
+            if line.line_limit_id in named:
+                raise InputError(f"line limit {line.line_limit_id!r} is listed twice")
+            if line.group_id not in self._paths:
+                raise InputError(f"line limit {line.line_limit_id!r} is of the unknown group {line.group_id!r}")
+            named.add(line.line_limit_id)
 
     def __reduce__(self) -> tuple[Callable[[], Site], tuple[()]]:
         return reduced(self)
+
+    def lines(self) -> tuple[LineLimit, ...]:
+        """Every conductor with a limit: those of the groups' connections, then the others."""
+        of_groups = [
+            LineLimit(
+                line_limit_id=f"{group.group_id} {CONDUCTORS[index]}",
+                group_id=group.group_id,
+                limit_a=limit_a,
+                weights=conductor_weights(index),
+            )
+            for group in self.groups
+            for index, limit_a in enumerate(group.current_limit_a or ())
+        ]
+        return (*of_groups, *self.line_limits)
 
     def path(self, group_id: str) -> tuple[str, ...]:
         """The group and everything that feeds it, up to the root.
@@ -195,6 +327,12 @@ class Site:
     def has_group(self, group_id: str) -> bool:
         """Whether there is a group of that id."""
         return group_id in self._paths
+
+
+def conductor_weights(index: int) -> tuple[float, float, float]:
+    """Weights of the current on one conductor: 0 for L1, 1 for L2, 2 for L3."""
+    first, second, third = (1.0 if index == at else 0.0 for at in range(len(CONDUCTORS)))
+    return first, second, third
 
 
 def _paths_to_root(groups: tuple[CapacityGroup, ...]) -> dict[str, tuple[str, ...]]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from models.domain.capacity import CapacityBlock, CapacityForecasts, CapacityKind, Phase, SeriesKey
-from models.domain.group import MAX_POWER_KW, CapacityGroup, LimitCounts, Site
+from models.domain.group import MAX_POWER_KW, CapacityGroup, LimitCounts, LineLimit, Site
+from models.units import amperes_per_kilowatt
 
 IMPORT_KINDS = (CapacityKind.CONSUMPTION, CapacityKind.FALLBACK_CONSUMPTION)
 
@@ -16,8 +17,8 @@ def headroom(site: Site, forecasts: CapacityForecasts, load_kw: Mapping[str, flo
 
         limit' = max(0, limit - load)
 
-    A limit of one phase loses the whole load, for nothing is known of the phase it is on, and gains nothing from
-    generation.
+    A limit of one phase, or of a line in ampere, loses the whole load, for nothing is known of the phase it is on, and
+    gains nothing from generation.
 
     Args:
         site: Groups with their static limits.
@@ -35,9 +36,10 @@ def headroom(site: Site, forecasts: CapacityForecasts, load_kw: Mapping[str, flo
     }
     if not counted:
         return site, forecasts
-    groups = tuple(_left_of(group, counted.get(group.group_id, 0.0)) for group in site.groups)
+    groups = tuple(_left_of(group, counted.get(group.group_id, 0.0), site.nominal_voltage_v) for group in site.groups)
+    lines = tuple(_left_of_line(line, counted.get(line.group_id, 0.0), site) for line in site.line_limits)
     series = {key: _left_of_blocks(key, blocks, counted.get(key[0], 0.0)) for key, blocks in forecasts.series.items()}
-    return replace(site, groups=groups), CapacityForecasts(series=series)
+    return replace(site, groups=groups, line_limits=lines), CapacityForecasts(series=series)
 
 
 def total_load_kw(site: Site, own_load_kw: Mapping[str, float], measured_kw: Mapping[str, float]) -> dict[str, float]:
@@ -61,10 +63,19 @@ def total_load_kw(site: Site, own_load_kw: Mapping[str, float], measured_kw: Map
     return total
 
 
-def _left_of(group: CapacityGroup, load_kw: float) -> CapacityGroup:
-    if group.import_limit_kw is None:
-        return group
-    return replace(group, import_limit_kw=min(max(0.0, group.import_limit_kw - load_kw), MAX_POWER_KW))
+def _left_of(group: CapacityGroup, load_kw: float, voltage_v: float) -> CapacityGroup:
+    if group.import_limit_kw is not None:
+        group = replace(group, import_limit_kw=min(max(0.0, group.import_limit_kw - load_kw), MAX_POWER_KW))
+    if group.current_limit_a is not None:
+        load_a = max(0.0, load_kw) * amperes_per_kilowatt(voltage_v)
+        first, second, third = (max(0.0, limit_a - load_a) for limit_a in group.current_limit_a)
+        group = replace(group, current_limit_a=(first, second, third))
+    return group
+
+
+def _left_of_line(line: LineLimit, load_kw: float, site: Site) -> LineLimit:
+    load_a = max(0.0, load_kw) * amperes_per_kilowatt(site.nominal_voltage_v) * line.most_per_conductor
+    return replace(line, limit_a=max(0.0, line.limit_a - load_a))
 
 
 def _left_of_blocks(key: SeriesKey, blocks: tuple[CapacityBlock, ...], load_kw: float) -> tuple[CapacityBlock, ...]:

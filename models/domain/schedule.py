@@ -67,6 +67,26 @@ class GroupResult:
     shadow_price_per_kwh: FloatArray
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LineResult:
+    """What one line carries in each of T steps.
+
+    Args:
+        line_id: The line limit's id; of a group's connection, the group and the conductor.
+        group_id: Whose sessions it carries.
+        current_a: (T,), A, the most that can flow, whatever vehicles leave of what they may draw.
+        limit_a: (T,), A, infinite where nothing limits it.
+        shadow_price_per_kwh: (T,), currency saved per further kWh of the limit, its current at the site's nominal
+            voltage; zero where it does not bind, NaN where no solver said.
+    """
+
+    line_id: str
+    group_id: str
+    current_a: FloatArray
+    limit_a: FloatArray
+    shadow_price_per_kwh: FloatArray
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageResult:
     """The value one stage of the objective reached.
@@ -97,6 +117,7 @@ class Schedule:
         end_s: (K,), seconds since the epoch, clipped to the session's presence.
         power_kw: (K,), kW while present; times the row's length it is the energy.
         groups: One result for each group of the site.
+        lines: One result for each line with a limit in ampere.
         price_per_kwh: (T,), currency per kWh; None without a tariff.
         energy_cost: Cost of the energy, currency; zero without a tariff.
         peak_import_kw: Highest power of the whole site, kW.
@@ -120,6 +141,7 @@ class Schedule:
     peak_import_kw: float
     status: ScheduleStatus
     strategy: str
+    lines: tuple[LineResult, ...] = ()
     stages: tuple[StageResult, ...] = ()
     notes: tuple[str, ...] = ()
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
@@ -163,9 +185,11 @@ class Schedule:
                 return result
         raise KeyError(group_id)
 
-    def minutes_over_limit(self, tolerance_kw: float) -> float:
-        """Minutes in which at least one group draws more than its limit by more than a tolerance."""
+    def minutes_over_limit(self, tolerance: float) -> float:
+        """Minutes in which a group or line carries more than its limit by more than a tolerance in kW or A."""
         over = np.zeros(self.grid.steps, dtype=bool)
-        for result in self.groups:
-            over |= result.power_kw > result.limit_kw + tolerance_kw
+        for group in self.groups:
+            over |= group.power_kw > group.limit_kw + tolerance
+        for line in self.lines:
+            over |= line.current_a > line.limit_a + tolerance
         return float(self.grid.step_hours[over].sum() * MINUTES_PER_HOUR)

@@ -9,6 +9,7 @@ from datetime import datetime
 from models.domain.group import check_power_kw
 from models.domain.time_grid import require_aware
 from models.errors import InputError
+from models.units import THREE_PHASES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,7 @@ class ChargingSession:
         energy_kwh: What it still asks for, kWh.
         max_power_kw: The vehicle's own limit, kW; None where only the charger limits it.
         priority: Weight of its unserved energy against that of others; positive.
+        vehicle_phases: How many phases the vehicle uses, 1 to 3; None for all its charger has.
 
     Attributes:
         arrival_s: The arrival, seconds since the epoch.
@@ -40,6 +42,7 @@ class ChargingSession:
     energy_kwh: float
     max_power_kw: float | None = None
     priority: float = 1.0
+    vehicle_phases: int | None = None
     arrival_s: float = field(init=False, repr=False, compare=False)
     departure_s: float = field(init=False, repr=False, compare=False)
 
@@ -58,3 +61,5 @@ class ChargingSession:
         if not (math.isfinite(self.priority) and self.priority > 0):
             raise InputError(f"{name}: priority is {self.priority}; it must be finite and above 0")
         check_power_kw(self.max_power_kw, f"{name}: max_power_kw")
+        if self.vehicle_phases is not None and not 1 <= self.vehicle_phases <= THREE_PHASES:
+            raise InputError(f"{name}: vehicle_phases is {self.vehicle_phases}; it must be 1, 2 or 3")

@@ -10,13 +10,14 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from models.domain import GroupResult, IntArray, Schedule, SessionResult, Site, TimeGrid
+from models.domain import GroupResult, IntArray, LineResult, Schedule, SessionResult, Site, TimeGrid
 
 BoolArray = NDArray[np.bool_]
 
 SHOWN_GROUPS = 12
 ENERGY_TOLERANCE_KWH = 0.005
 LIMIT_TOLERANCE_KW = 0.01
+LIMIT_TOLERANCE_A = 0.01
 LIMIT_TOLERANCE_SHARE = 1e-4
 PRICE_TOLERANCE = 1e-6
 VISIBLE_POWER_KW = 0.05
@@ -179,6 +180,51 @@ def _facts(schedule: Schedule, result: GroupResult, path: tuple[str, ...], membe
         exceeded=exceeded,
         requested_kwh=sum(schedule.sessions[s].session.energy_kwh for s in members.tolist()),
         burden=float((price_per_kwh * result.power_kw * schedule.grid.step_hours).sum()),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LineFacts:
+    """What is to be said of one line. T steps.
+
+    Args:
+        result: Its current and limit.
+        binding: (T,), whether the current is at the limit.
+        exceeded: (T,), whether it is above the limit.
+        burden: What its limit costs at its shadow price, currency; zero where no solver said.
+    """
+
+    result: LineResult
+    binding: BoolArray
+    exceeded: BoolArray
+    burden: float
+
+    @property
+    def critical(self) -> bool:
+        """Whether its limit binds or is exceeded at any time."""
+        return bool(self.binding.any() or self.exceeded.any())
+
+
+def line_facts(schedule: Schedule) -> list[LineFacts]:
+    """Every line with a limit: those exceeded first, then those that bind, the costliest and fullest first."""
+    facts = [_line_facts(schedule, result) for result in schedule.lines]
+    return sorted(
+        facts,
+        key=lambda line: (not line.exceeded.any(), not line.critical, -line.burden, -float(line.binding.sum())),
+    )
+
+
+def _line_facts(schedule: Schedule, result: LineResult) -> LineFacts:
+    limit_a = result.limit_a
+    exceeded = result.current_a > limit_a * (1 + LIMIT_TOLERANCE_SHARE) + LIMIT_TOLERANCE_A
+    at_limit = (result.current_a > 0) & (result.current_a >= limit_a * (1 - LIMIT_TOLERANCE_SHARE) - LIMIT_TOLERANCE_A)
+    price_per_kwh = np.nan_to_num(result.shadow_price_per_kwh)
+    used = np.where(np.isfinite(limit_a), np.minimum(result.current_a / np.maximum(limit_a, LIMIT_TOLERANCE_A), 1), 0)
+    return LineFacts(
+        result=result,
+        binding=(at_limit | (price_per_kwh > PRICE_TOLERANCE)) & ~exceeded,
+        exceeded=exceeded,
+        burden=float((price_per_kwh * used * schedule.grid.step_hours).sum()),
     )
 
 

@@ -25,10 +25,12 @@ from optimizer.report.facts import (
     SHOWN_GROUPS,
     TO,
     GroupFacts,
+    LineFacts,
     Outcome,
     counts_more_than_mean,
     critical_groups,
     group_facts,
+    line_facts,
     number,
     outcome,
     shorten,
@@ -38,6 +40,7 @@ from optimizer.report.facts import (
 from optimizer.report.words import (
     clock_change_words,
     count_words,
+    current_words,
     headline,
     hours_words,
     limit_words,
@@ -49,6 +52,7 @@ OPEN_GROUPS = 3
 SHORT_AT_ONCE = 30
 LISTED_SESSIONS = 200
 LISTED_NOTES = 50
+LISTED_LINES = 40
 REASON_LENGTH = 300
 LABELS = {Outcome.SERVED: "served", Outcome.UNREACHABLE: "unreachable", Outcome.SHORT: "short"}
 
@@ -96,6 +100,7 @@ def render_report(schedule: Schedule, site: Site, *, title: str | None = None) -
 {_header(schedule, site, facts, heading)}
 {_tiles(schedule, site, facts)}
 {_groups_card(schedule, facts, shown)}
+{_lines_card(schedule)}
 {_timeline_card(schedule, facts)}
 {_short_card(schedule)}
 {_notes_card(schedule)}
@@ -301,6 +306,39 @@ def _limit_badge(schedule: Schedule, group: GroupFacts) -> str:
     if group.binding.any():
         return f'<span class="badge binds">{limit} binds for {hours_words(schedule, group.binding)}</span>'
     return f'<span class="badge">{f"{limit} never binds" if limit_words(group) else "no limit"}</span>'
+
+
+def _lines_card(schedule: Schedule) -> str:
+    lines = line_facts(schedule)
+    if not lines:
+        return ""
+    critical = sum(line.critical for line in lines)
+    shown = lines[:LISTED_LINES]
+    left_out = f" The first {LISTED_LINES} of {len(lines)} are listed." if len(lines) > LISTED_LINES else ""
+    rows = "\n".join(_line_row(schedule, line) for line in shown)
+    return f"""<section class="card"><h2>Currents against the limits of lines</h2>
+<p class="quiet">{critical} of {count_words(len(lines), "line")} at the limit at some time, those that cost most first.
+Currents are the most that can flow, whatever vehicles leave of what they may draw.{left_out}</p>
+<div class="scroll"><table>
+<thead><tr><th>Line</th><th class="figure">Limit</th><th class="figure">Highest current</th><th>At the limit</th></tr>
+</thead>
+<tbody>
+{rows}
+</tbody></table></div>
+</section>"""
+
+
+def _line_row(schedule: Schedule, line: LineFacts) -> str:
+    highest_a = float(line.result.current_a.max(initial=0.0))
+    name, place = escape(shorten(line.result.line_id)), escape(shorten(line.result.group_id))
+    when = "never"
+    if line.exceeded.any():
+        when = f'<span class="badge over">exceeded for {hours_words(schedule, line.exceeded)}</span>'
+    elif line.binding.any():
+        when = f'<span class="badge binds">{hours_words(schedule, line.binding)}</span>'
+    return f"""<tr><td class="name"><b>{name}</b><small>{place}</small></td>
+<td class="figure" data-label="Limit">{current_words(line)}</td>
+<td class="figure" data-label="Highest current">{number(highest_a)} A</td><td>{when}</td></tr>"""
 
 
 def _timeline_card(schedule: Schedule, facts: list[GroupFacts]) -> str:

@@ -13,8 +13,10 @@ from optimizer.report.facts import (
     BoolArray,
     Clock,
     GroupFacts,
+    LineFacts,
     Outcome,
     critical_groups,
+    line_facts,
     number,
     offset_name,
     outcome,
@@ -29,7 +31,7 @@ def headline(schedule: Schedule, facts: list[GroupFacts]) -> str:
     """What matters most in one sentence: limits broken, limits that bind, energy not served."""
     if not schedule.sessions:
         return "No sessions: there is nothing to plan."
-    limits = _limit_words(schedule, facts)
+    limits = _limit_words(schedule, facts) or _line_words(schedule)
     service = _service_words(schedule)
     if limits:
         return f"The {limits}; {service}."
@@ -57,6 +59,29 @@ def _limit_words(schedule: Schedule, facts: list[GroupFacts]) -> str:
         return clause
     verb = ("is exceeded" if more == 1 else "are exceeded") if over else ("binds" if more == 1 else "bind")
     return f"{clause}, {count_words(more, 'more limit')} {verb}"
+
+
+def _line_words(schedule: Schedule) -> str:
+    """The line that matters most, where no group's limit does; empty where none does either."""
+    critical = [line for line in line_facts(schedule) if line.critical]
+    if not critical:
+        return ""
+    line = critical[0]
+    over = bool(line.exceeded.any())
+    mask = line.exceeded if over else line.binding
+    what = f"{current_words(line)} limit of line {shorten(line.result.line_id)}"
+    more = sum(bool(other.exceeded.any()) == over for other in critical) - 1
+    beside = f", as {'does' if more == 1 else 'do'} {count_words(more, 'more line')}" if more and not over else ""
+    return f"{what} {'is exceeded' if over else 'binds'} {_periods(schedule, mask)}{beside}"
+
+
+def current_words(line: LineFacts) -> str:
+    """The limit of a line, over all steps; empty where there is none."""
+    limit_a = line.result.limit_a[np.isfinite(line.result.limit_a)]
+    if not limit_a.size:
+        return ""
+    low, high = number(float(limit_a.min())), number(float(limit_a.max()))
+    return f"{low} A" if low == high else f"{low}{TO}{high} A"
 
 
 def _limit_clause(schedule: Schedule, group: GroupFacts, *, alone: bool) -> str:

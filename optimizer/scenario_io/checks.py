@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from models.domain.capacity import CapacityForecast
+from models.domain.connection import CONDUCTORS
 from models.domain.day import DriverStatement, ReceivedForecast
 from models.domain.group import Site
 from models.domain.session import ChargingSession
@@ -74,6 +75,7 @@ def check_site(site: SiteFile) -> None:
     """
     _check_groups(site)
     _check_chargers(site)
+    _check_line_limits(site)
 
 
 def _check_groups(site: SiteFile) -> None:
@@ -109,6 +111,36 @@ def _check_chargers(site: SiteFile) -> None:
                 row=row,
                 field="chargers.group_id",
                 value=charger.group_id,
+            )
+
+
+def _check_line_limits(site: SiteFile) -> None:
+    rows = _rows_by_id([line.line_limit_id for line in site.line_limits], "line_limits.line_limit_id")
+    groups = {group.group_id for group in site.groups}
+    of_groups = {
+        f"{group.group_id} {conductor}": group.group_id
+        for group in site.groups
+        if group.current_limit_a is not None
+        for conductor in CONDUCTORS
+    }
+    for line in site.line_limits:
+        row = rows[line.line_limit_id]
+        if line.group_id not in groups:
+            raise FileInputError(
+                SITE_FILE,
+                f"line limit {line.line_limit_id!r} is of a group that is not listed"
+                f"{did_you_mean(line.group_id, groups)}",
+                row=row,
+                field="line_limits.group_id",
+                value=line.group_id,
+            )
+        if line.line_limit_id in of_groups:
+            raise FileInputError(
+                SITE_FILE,
+                f"so is the connection of group {of_groups[line.line_limit_id]!r} called; choose another name",
+                row=row,
+                field="line_limits.line_limit_id",
+                value=line.line_limit_id,
             )
 
 
@@ -248,7 +280,7 @@ def read_forecast(message: UpdateGroupCapacityForecast, row: int, site: Site) ->
 def unknown_fields_note(site: SiteFile) -> tuple[str, ...]:
     """What of a site nobody reads."""
     names = dict.fromkeys(site.model_extra or ())
-    for kind, entries in (("groups", site.groups), ("chargers", site.chargers)):
+    for kind, entries in (("groups", site.groups), ("chargers", site.chargers), ("line_limits", site.line_limits)):
         names |= dict.fromkeys(f"{kind}.{name}" for entry in entries for name in entry.model_extra or ())
     return (f"{SITE_FILE}: unknown fields are ignored: {listed(list(names))}",) if names else ()
 
@@ -289,9 +321,8 @@ def _overlap_note(sessions: Sequence[ChargingSession]) -> tuple[str, ...]:
 def _unreachable_note(sessions: Sequence[ChargingSession], site: Site) -> tuple[str, ...]:
     """Count the sessions that ask for more than their stay allows."""
     short: list[tuple[ChargingSession, float]] = []
-    power_at = {charger.charger_id: charger.max_power_kw for charger in site.chargers}
     for session in sessions:
-        power_kw = power_at[session.charger_id]
+        power_kw = site.charger(session.charger_id).used_by(session.vehicle_phases).max_power_kw
         if session.max_power_kw is not None:
             power_kw = min(power_kw, session.max_power_kw)
         stay_hours = seconds_to_hours((session.departure - session.arrival).total_seconds())

@@ -143,7 +143,7 @@ def read_site_document(value: object, kind: type[SiteT]) -> SiteT:
     name = "site"
     if isinstance(value, dict):
         _unknown_names(name, [value], kind)
-        for part in ("groups", "chargers"):
+        for part in ("groups", "chargers", "line_limits"):
             _unknown_names(name, value.get(part), None)
     adapter: TypeAdapter[SiteT] = _site_adapter(kind)
     site = parse_json(name, to_json(value), adapter, strict=True)

@@ -14,12 +14,13 @@ from models.domain.schedule import GroupResult, Schedule, ScheduleStatus, Sessio
 from models.domain.session import ChargingSession
 from models.domain.time_grid import FloatArray, TimeGrid
 from optimizer.options import OptimizeOptions
-from optimizer.scenario_io.result_schemas import GroupRow, ScheduleRow, SessionResultRow
-from optimizer.scenario_io.results import group_rows, schedule_rows, session_rows, summarize
+from optimizer.scenario_io.result_schemas import GroupRow, LineRow, ScheduleRow, SessionResultRow
+from optimizer.scenario_io.results import group_rows, line_rows, schedule_rows, session_rows, summarize
 
 SCHEDULE = "schedule"
 SESSION_RESULTS = "session_results"
 GROUP_RESULTS = "group_results"
+LINE_RESULTS = "line_results"
 
 
 def to_plan_document(
@@ -34,8 +35,8 @@ def to_plan_document(
         notes: What else to note, before the schedule's own notes.
 
     Returns:
-        The fields of summary.json, and the rows of schedule.csv, sessions.csv and groups.csv as ``schedule``,
-        ``session_results`` and ``group_results``; null where a cell is empty.
+        The fields of summary.json, and the rows of schedule.csv, sessions.csv, groups.csv and lines.csv as
+        ``schedule``, ``session_results``, ``group_results`` and ``line_results``; null where a cell is empty.
     """
     zone = scenario.site.time_zone
     return {
@@ -43,6 +44,7 @@ def to_plan_document(
         SCHEDULE: _records(ScheduleRow.model_fields, schedule_rows(schedule, zone)),
         SESSION_RESULTS: _records(SessionResultRow.model_fields, session_rows(schedule, zone)),
         GROUP_RESULTS: _records(GroupRow.model_fields, group_rows(schedule, zone)),
+        LINE_RESULTS: _records(LineRow.model_fields, line_rows(schedule, zone)),
     }
 
 

@@ -20,6 +20,7 @@ _Power = Annotated[float, Field(ge=-MAX_POWER_KW, le=MAX_POWER_KW, allow_inf_nan
 _Energy = Annotated[float, Field(ge=-MAX_ENERGY_KWH, le=MAX_ENERGY_KWH, allow_inf_nan=False)]
 _Total = Annotated[float, Field(ge=-MAX_TOTAL, le=MAX_TOTAL, allow_inf_nan=False)]
 _Count = Annotated[int, Field(ge=0, le=1_000_000_000)]
+_LineId = Annotated[str, Field(min_length=1, max_length=160)]
 _Text = Annotated[str, Field(max_length=MAX_TEXT)]
 
 
@@ -78,6 +79,29 @@ class GroupRow(BaseModel):
         return self
 
 
+class LineRow(BaseModel):
+    """A row of lines.csv: one line in one step."""
+
+    model_config = ConfigDict(frozen=True)
+
+    line_id: _LineId = Field(description="The line limit; of a group's connection, the group and the conductor")
+    group_id: Id = Field(description="Whose chargers it carries")
+    start: Instant = Field(description="First instant of the step")
+    end: Instant = Field(description="First instant after it")
+    current_a: _Total = Field(description="A, the most that can flow, whatever vehicles leave of what they may draw")
+    limit_a: _Total | None = Field(default=None, description="A; empty where nothing limits it")
+    shadow_price_per_kwh: _Total | None = Field(
+        default=None,
+        description="Currency saved per further kWh of the limit, its current at the nominal voltage; empty where no "
+        "solver said",
+    )
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        require_end_after_start(self.start, self.end)
+        return self
+
+
 class StageEntry(BaseModel):
     """What one stage of the objective reached."""
 
@@ -104,6 +128,7 @@ class SummaryFile(BaseModel):
     pilots: PilotMode = Field(
         default=PilotMode.ROUNDED, description="How much the plan cares for powers that chargers can be set to"
     )
+    currents: LimitMode = Field(default=LimitMode.INSTANTANEOUS, description="What a limit in A of a line held down")
     site_id: Id = Field(description="The site")
     currency: _Text = Field(description="ISO 4217 code of prices and costs")
     start: Instant = Field(description="First instant of the window")
@@ -117,7 +142,7 @@ class SummaryFile(BaseModel):
     unreachable_energy_kwh: _Total = Field(description="What the stays do not allow, kWh")
     energy_cost: _Total = Field(description="Currency; zero without prices")
     peak_import_kw: _Total = Field(description="Highest power of the whole site, kW")
-    minutes_over_limit: _Total = Field(description="Minutes in which a group draws more than its limit, min")
+    minutes_over_limit: _Total = Field(description="Minutes in which a group or line carries more than its limit, min")
     stages: tuple[StageEntry, ...] = Field(
         max_length=MAX_ENTRIES, description="What each stage of the objective reached, the first stage first"
     )

@@ -25,13 +25,14 @@ from models.errors import FileInputError
 from models.oscp.v20 import to_optimum_messages
 from optimizer.options import OptimizeOptions, Stage
 from optimizer.scenario_io.files import new_folder, read_json, require_file, require_folder
-from optimizer.scenario_io.result_schemas import GroupRow, ScheduleRow, SessionResultRow, SummaryFile
+from optimizer.scenario_io.result_schemas import GroupRow, LineRow, ScheduleRow, SessionResultRow, SummaryFile
 from optimizer.scenario_io.schemas import SCHEMA_VERSION
 from optimizer.scenario_io.tables import Table
 
 SCHEDULE_FILE = "schedule.csv"
 SESSIONS_FILE = "sessions.csv"
 GROUPS_FILE = "groups.csv"
+LINES_FILE = "lines.csv"
 OPTIMUM_FILE = "optimum.json"
 SUMMARY_FILE = "summary.json"
 REPORT_FILE = "report.html"
@@ -42,6 +43,7 @@ RESULT_FILES = frozenset(
         SCHEDULE_FILE,
         SESSIONS_FILE,
         GROUPS_FILE,
+        LINES_FILE,
         OPTIMUM_FILE,
         SUMMARY_FILE,
         REPORT_FILE,
@@ -141,6 +143,7 @@ def summarize(
         "objective": "peak" if Stage.PEAK_POWER in options.objective else "cost",
         "limits": options.limit_mode.value,
         "pilots": options.pilots.value,
+        "currents": options.current_mode.value,
         "site_id": scenario.site.site_id,
         "currency": scenario.site.currency,
         "start": _iso(schedule.grid.start, scenario.site.time_zone),
@@ -203,6 +206,8 @@ def write_result(
         _write_rows(partial / SCHEDULE_FILE, ScheduleRow, schedule_rows(schedule, zone))
         _write_rows(partial / SESSIONS_FILE, SessionResultRow, session_rows(schedule, zone))
         _write_rows(partial / GROUPS_FILE, GroupRow, group_rows(schedule, zone))
+        if schedule.lines:
+            _write_rows(partial / LINES_FILE, LineRow, line_rows(schedule, zone))
         # A window that follows from the sessions leaves nobody out: outside of it the plan is zero, and is answered so.
         chosen = options.start is not None or options.end is not None
         window = (schedule.grid.start, schedule.grid.end) if chosen else None
@@ -403,6 +408,22 @@ def _group_columns(group: GroupResult, edges: Sequence[str], prices: Sequence[ob
         prices,
         _cells(group.shadow_price_per_kwh),
     )
+
+
+def line_rows(schedule: Schedule, zone: tzinfo) -> Iterable[Sequence[object]]:
+    """The cells of lines.csv, in the order of the fields of `LineRow`."""
+    edges = _iso_texts(schedule.grid.edges_s, zone)
+    for line in schedule.lines:
+        yield from zip(
+            repeat(line.line_id),
+            repeat(line.group_id),
+            edges[:-1],
+            edges[1:],
+            _rounded(line.current_a),
+            _cells(line.limit_a),
+            _cells(line.shadow_price_per_kwh),
+            strict=False,
+        )
 
 
 def _write_rows(path: Path, row_type: type[BaseModel], rows: Iterable[Sequence[object]]) -> None:

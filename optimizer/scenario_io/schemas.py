@@ -15,12 +15,22 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic_core import PydanticCustomError
 
 from models.domain.capacity import Phase
+from models.domain.connection import Connection
 from models.domain.day import DriverStatement
-from models.domain.group import MAX_POWER_KW, CapacityGroup, Charger, LimitCounts, Site
+from models.domain.group import (
+    MAX_CURRENT_A,
+    MAX_POWER_KW,
+    CapacityGroup,
+    Charger,
+    LimitCounts,
+    LineLimit,
+    Site,
+)
 from models.domain.session import ChargingSession
 from models.domain.tariff import EnergyTariff, PriceBlock
+from models.errors import InputError
 from models.oscp.v20 import UpdateGroupCapacityForecast
-from models.units import DEFAULT_NOMINAL_VOLTAGE_V
+from models.units import DEFAULT_NOMINAL_VOLTAGE_V, THREE_PHASES
 
 SCHEMA_VERSION = 1
 
@@ -35,6 +45,9 @@ MAX_VOLTAGE_V = 100_000.0
 MAX_GROUPS = 10_000
 MAX_LEVELS = 1_000
 MAX_CHARGERS = 1_000_000
+MAX_LINE_LIMITS = 10_000
+MAX_WEIGHT = 1_000.0
+"""Transformers between a low and a medium voltage multiply currents by less."""
 FIRST_YEAR, LAST_YEAR = 1970, 2199
 
 
@@ -66,6 +79,9 @@ CURRENCY_PATTERN = "^[A-Z]{3}$"
 Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_calendar_time), AfterValidator(_utc)]
 Id = Annotated[str, Field(min_length=1, max_length=128, pattern=ID_PATTERN)]
 PowerKw = Annotated[float, Field(ge=0, le=MAX_POWER_KW, allow_inf_nan=False)]
+CurrentA = Annotated[float, Field(ge=0, le=MAX_CURRENT_A, allow_inf_nan=False)]
+Weight = Annotated[float, Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT, allow_inf_nan=False)]
+VoltageV = Annotated[float, Field(ge=1, le=MAX_VOLTAGE_V, allow_inf_nan=False)]
 EnergyKwh = Annotated[float, Field(ge=0, le=MAX_ENERGY_KWH, allow_inf_nan=False)]
 PricePerKwh = Annotated[float, Field(ge=-MAX_PRICE_PER_KWH, le=MAX_PRICE_PER_KWH, allow_inf_nan=False)]
 
@@ -88,6 +104,24 @@ def _known_zone(name: str) -> str:
             "time_zone", "Input should be a time zone of the IANA database, such as Europe/Amsterdam"
         ) from error
     return name
+
+
+def _each_conductor(value: object) -> object:
+    """One figure stands for all three conductors; what was read of JSON as a list is a tuple where types are strict."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return (value,) * THREE_PHASES
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _known_connection(text: str) -> str:
+    try:
+        return Connection(text).text
+    except InputError as error:
+        raise PydanticCustomError("connection", "{reason}", {"reason": str(error)}) from error
+
+
+ConnectionText = Annotated[str, Field(min_length=1, max_length=16), AfterValidator(_known_connection)]
+CurrentLimits = Annotated[tuple[CurrentA, CurrentA, CurrentA], BeforeValidator(_each_conductor)]
 
 
 def plain_name(name: str) -> str:
@@ -133,6 +167,11 @@ class GroupEntry(SiteEntry):
     export_limit_kw: PowerKw | None = Field(
         default=None, description="The same for feeding in, kW; null where there is none"
     )
+    current_limit_a: CurrentLimits | None = Field(
+        default=None,
+        description="What each of the conductors L1, L2 and L3 of the connection carries at any moment, A: three "
+        "figures, or one for all; null where nothing is said",
+    )
     limit_counts: LimitCounts = Field(
         default=LimitCounts.FLEXIBLE,
         description="Whose power the limits count: FLEXIBLE: the chargers'; TOTAL: all behind the connection, so "
@@ -147,6 +186,7 @@ class GroupEntry(SiteEntry):
             parent_id=group.parent_id,
             import_limit_kw=group.import_limit_kw,
             export_limit_kw=group.export_limit_kw,
+            current_limit_a=group.current_limit_a,
             limit_counts=group.limit_counts,
         )
 
@@ -157,6 +197,7 @@ class GroupEntry(SiteEntry):
             parent_id=self.parent_id,
             import_limit_kw=self.import_limit_kw,
             export_limit_kw=self.export_limit_kw,
+            current_limit_a=self.current_limit_a,
             limit_counts=self.limit_counts,
         )
 
@@ -175,6 +216,22 @@ class ChargerEntry(SiteEntry):
     power_levels_kw: Annotated[list[PowerKw], Field(max_length=MAX_LEVELS)] = Field(
         default=[], description="The only powers it can be set to besides zero, kW, increasing; empty where any will do"
     )
+    connection: ConnectionText | None = Field(
+        default=None,
+        description="Its conductors in the order of its terminals, where phases cannot say it: L1-N, L1-L2 (between "
+        "two lines), L1-L2-N (two phases), L1-L2-L3 (three phases) or a rotation of these such as L2-L3-L1",
+    )
+    voltage_v: VoltageV | None = Field(
+        default=None,
+        description="Across its loads, V: from line to neutral, or between the lines of a connection such as L1-L2; "
+        "null for what follows from nominal_voltage_v",
+    )
+
+    @model_validator(mode="after")
+    def _said_once(self) -> Self:
+        if self.connection is not None and self.phases is not Phase.UNKNOWN:
+            raise PydanticCustomError("said_twice", "phases says it as well; leave out phases", {"field": "connection"})
+        return self
 
     @classmethod
     def from_domain(cls, charger: Charger) -> Self:
@@ -186,6 +243,8 @@ class ChargerEntry(SiteEntry):
             phases=charger.phases,
             min_power_kw=charger.min_power_kw,
             power_levels_kw=list(charger.power_levels_kw),
+            connection=None if charger.connection is None else charger.connection.text,
+            voltage_v=charger.voltage_v,
         )
 
     def to_domain(self) -> Charger:
@@ -197,6 +256,36 @@ class ChargerEntry(SiteEntry):
             phases=self.phases,
             min_power_kw=self.min_power_kw,
             power_levels_kw=tuple(self.power_levels_kw),
+            connection=None if self.connection is None else Connection(self.connection),
+            voltage_v=self.voltage_v,
+        )
+
+
+class LineLimitEntry(SiteEntry):
+    """A line of a site beside the connections of its groups."""
+
+    line_limit_id: Id = Field(description="Unique within the site")
+    group_id: Id = Field(description="Whose chargers, on all levels below it, it carries")
+    limit_a: CurrentA = Field(description="What it carries at any moment, A")
+    weights: tuple[Weight, Weight, Weight] = Field(
+        description="What it carries of the group's currents on L1, L2 and L3: |w1 I1 + w2 I2 + w3 I3| <= limit_a"
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not any(self.weights):
+            raise PydanticCustomError("weights", "at least one weight must differ from 0", {"field": "weights"})
+        return self
+
+    @classmethod
+    def from_domain(cls, line: LineLimit) -> Self:
+        """The entry of a line limit."""
+        return cls(line_limit_id=line.line_limit_id, group_id=line.group_id, limit_a=line.limit_a, weights=line.weights)
+
+    def to_domain(self) -> LineLimit:
+        """The line limit."""
+        return LineLimit(
+            line_limit_id=self.line_limit_id, group_id=self.group_id, limit_a=self.limit_a, weights=self.weights
         )
 
 
@@ -221,6 +310,9 @@ class SiteFile(BaseModel):
     )
     groups: tuple[GroupEntry, ...] = Field(min_length=1, max_length=MAX_GROUPS, description="Every group once")
     chargers: tuple[ChargerEntry, ...] = Field(max_length=MAX_CHARGERS, description="Every charger once")
+    line_limits: tuple[LineLimitEntry, ...] = Field(
+        default=(), max_length=MAX_LINE_LIMITS, description="Windings, neutrals and other lines with a limit in A"
+    )
 
     @classmethod
     def from_domain(cls, site: Site) -> Self:
@@ -233,6 +325,7 @@ class SiteFile(BaseModel):
             nominal_voltage_v=site.nominal_voltage_v,
             groups=tuple(GroupEntry.from_domain(group) for group in site.groups),
             chargers=tuple(ChargerEntry.from_domain(charger) for charger in site.chargers),
+            line_limits=tuple(LineLimitEntry.from_domain(line) for line in site.line_limits),
         )
 
     def to_domain(self) -> Site:
@@ -248,6 +341,7 @@ class SiteFile(BaseModel):
             time_zone=ZoneInfo(self.time_zone),
             currency=self.currency,
             nominal_voltage_v=self.nominal_voltage_v,
+            line_limits=tuple(line.to_domain() for line in self.line_limits),
         )
 
 
@@ -268,6 +362,9 @@ class SessionRow(BaseModel):
         le=MAX_PRIORITY,
         allow_inf_nan=False,
         description="Weight of its unserved energy against that of others",
+    )
+    vehicle_phases: int | None = Field(
+        default=None, ge=1, le=3, description="How many phases the vehicle uses; absent for all its charger has"
     )
 
     @model_validator(mode="after")
@@ -295,6 +392,7 @@ class SessionRow(BaseModel):
             energy_kwh=session.energy_kwh,
             max_power_kw=session.max_power_kw,
             priority=session.priority,
+            vehicle_phases=session.vehicle_phases,
         )
 
     def to_domain(self) -> ChargingSession:
@@ -307,6 +405,7 @@ class SessionRow(BaseModel):
             energy_kwh=self.energy_kwh,
             max_power_kw=self.max_power_kw,
             priority=self.priority,
+            vehicle_phases=self.vehicle_phases,
         )
 
 

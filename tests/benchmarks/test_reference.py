@@ -26,12 +26,13 @@ def test_the_known_optimum_is_found(case: ReferenceCase) -> None:
     assert deviations(case, schedule) == []
 
 
-def test_every_known_optimum_without_line_limits_is_there() -> None:
-    """Twelve of the table's fourteen rows have no limits of single lines."""
+def test_every_known_optimum_is_there() -> None:
+    """The table has fourteen rows, two of them with the limits of single lines."""
     names = [case.name for case in CASES]
 
-    assert len(names) == len(set(names)) == 12
-    assert not any("lines" in name for name in names)
+    assert len(names) == len(set(names)) == 14
+    assert [bool(case.scenario.site.lines()) for case in CASES] == ["lines" in name for name in names]
+    assert sum("lines" in name for name in names) == 2
 
 
 class TestDeviations:

@@ -222,7 +222,9 @@ def to_optimum_messages(
     Raises:
         InputError: A session of the schedule is at a charger the site does not have, or the window has no time zone.
     """
-    chargers = [site.charger(result.session.charger_id) for result in schedule.sessions]
+    chargers = [
+        site.charger(result.session.charger_id).used_by(result.session.vehicle_phases) for result in schedule.sessions
+    ]
     messages: list[UpdateGroupCapacityForecast] = []
     for group in site.groups:
         kind = _answered_kind(forecasts, group.group_id)

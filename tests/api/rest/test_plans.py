@@ -150,6 +150,22 @@ class TestOptimize:
         assert sum(row["power_kw"] for row in plan["schedule"]) > 0
         assert bench.operator.get("/v1/sites").json() == []
 
+    def test_currents_of_lines(self, bench: Bench) -> None:
+        """A charger on L1 of a connection of 16 A gets 3.68 kW; what the line carries is said for each step."""
+        groups = [{"group_id": "main", "current_limit_a": 16}]
+        chargers = [{"charger_id": "C1", "group_id": "main", "max_power_kw": 22, "connection": "L1-N"}]
+        site = request()["site"] | {"groups": groups, "chargers": chargers}
+
+        answer = bench.operator.post("/v1/optimize", request(site=site, options={"step_minutes": 60}))
+
+        assert answer.status_code == 200, answer.text
+        plan = answer.json()
+        assert plan["delivered_energy_kwh"] == pytest.approx(2 * 3.68)
+        assert [row["line_id"] for row in plan["line_results"]] == ["main L1"] * 2
+        assert [row["current_a"] for row in plan["line_results"]] == pytest.approx([16.0] * 2)
+        for options, told in (({"line_sides": 3}, "line_sides"), ({"line_form": "circle"}, "line_form")):
+            assert told in message(bench.operator.post("/v1/optimize", request(options=options)), 400)
+
     def test_options_are_those_of_the_command_line(self, bench: Bench) -> None:
         """Window, step, limits, objective, strategy; the time limit is the server's."""
         options = {

@@ -33,6 +33,22 @@ class TestPut:
         assert stored["notes"] == []
         assert bench.operator.get("/v1/sites/depot").json() == stored
 
+    def test_conductors_are_stored(self, bench: Bench) -> None:
+        """What a site says of its lines comes back as it was put; one figure for all conductors as three."""
+        lines = [{"line_limit_id": "neutral", "group_id": "main", "limit_a": 20.0, "weights": [1.0, 1.0, 1.0]}]
+        charger = {"charger_id": "C1", "group_id": "main", "max_power_kw": 22.0, "connection": "L2-L3-L1"}
+        groups = [{"group_id": "main", "current_limit_a": 16}]
+        peer = bench.add_peer()
+
+        given = site_input(peer.peer_id, groups=groups, chargers=[charger], line_limits=lines)
+        answer = bench.operator.put("/v1/sites/depot", given)
+
+        assert answer.status_code == 201, answer.text
+        stored = bench.operator.get("/v1/sites/depot").json()
+        assert stored["groups"][0]["current_limit_a"] == [16.0, 16.0, 16.0]
+        assert stored["chargers"][0].items() >= charger.items()
+        assert stored["line_limits"] == lines
+
     def test_a_known_site_is_replaced(self, bench: Bench) -> None:
         """200; sessions and prices stay, the version counts on."""
         peer = bench.add_peer()
@@ -68,6 +84,11 @@ class TestPut:
             ({"groups": [{"group_id": "main", "parent_id": "main"}]}, "the groups form a cycle"),
             ({"chargers": [{"charger_id": "C1", "group_id": "mian", "max_power_kw": 1}]}, "did you mean 'main'?"),
             ({"groups": [{"group_id": "ma\nin"}]}, "control character"),
+            ({"groups": [{"group_id": "main", "current_limit_a": [16, 16]}]}, "field groups.current_limit_a"),
+            (
+                {"line_limits": [{"line_limit_id": "N", "group_id": "mian", "limit_a": 1, "weights": [1, 1, 1]}]},
+                "did you mean 'main'?",
+            ),
             ({f"unknown {number}": 1 for number in range(101)}, "101 different unknown fields"),
         ],
     )

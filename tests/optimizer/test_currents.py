@@ -1,0 +1,568 @@
+"""Currents of lines: cases worked out by hand, polygons against brute force, and what verification finds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+from itertools import combinations, product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.domain.capacity import CapacityUnit, Phase
+from models.domain.connection import Connection
+from models.domain.group import CapacityGroup, Charger, LineLimit
+from models.domain.scenario import Scenario
+from models.domain.schedule import Schedule, ScheduleStatus
+from models.errors import InputError, VerificationError
+from optimizer import optimize, verify
+from optimizer.currents import SideFinder, side_angles, with_sides
+from optimizer.lines import largest_sum
+from optimizer.options import Backend, LimitMode, LineForm, OptimizeOptions, PilotMode, SolverOptions, Strategy
+from optimizer.problem import prepare
+from optimizer.verify import PlannedPower, line_currents
+from tests.builders import (
+    HOUR,
+    MORNING,
+    make_charger,
+    make_forecast,
+    make_scenario,
+    make_session,
+    make_site,
+    make_tariff,
+)
+
+KW_PER_A = 0.23
+"""One ampere from line to neutral at 230 V."""
+KW_PER_A_BETWEEN = 0.23 * math.sqrt(3)
+"""One ampere between two lines."""
+HEURISTICS = [strategy for strategy in Strategy if strategy not in (Strategy.OPTIMAL, Strategy.UNCONTROLLED)]
+
+
+def hungry(
+    connections: Iterable[str],
+    limit_a: tuple[float, float, float] | None = (16.0, 16.0, 16.0),
+    *,
+    hours: float = 1,
+    vehicle_phases: int | None = None,
+    max_a: float = 100.0,
+    line_limits: Iterable[LineLimit] = (),
+) -> Scenario:
+    """One vehicle at each of some chargers for an hour, all with more need than they can get."""
+    chargers = [
+        make_charger(f"C{index}", max_power_kw=max_a * KW_PER_A_BETWEEN, connection=Connection(text))
+        for index, text in enumerate(connections)
+    ]
+    sessions = [
+        make_session(
+            f"S{index}",
+            charger_id=charger.charger_id,
+            departure=MORNING + hours * HOUR,
+            energy_kwh=1000.0,
+            vehicle_phases=vehicle_phases,
+        )
+        for index, charger in enumerate(chargers)
+    ]
+    group = CapacityGroup(group_id="main", current_limit_a=limit_a)
+    return make_scenario(site=make_site(groups=[group], chargers=chargers, line_limits=line_limits), sessions=sessions)
+
+
+def planned(scenario: Scenario, **options: object) -> Schedule:
+    """The plan over whole hours."""
+    return optimize(scenario, OptimizeOptions(raster=timedelta(hours=1), **options))  # type: ignore[arg-type]
+
+
+def power_kw(schedule: Schedule) -> list[float]:
+    """Power of each session in the only step."""
+    return [result.delivered_energy_kwh for result in schedule.sessions]
+
+
+class TestByHand:
+    """Cases with an answer on the back of an envelope."""
+
+    def test_a_conductor_each(self) -> None:
+        """Chargers on L1, L2 and L3 draw 16 A each: 3 x 16 A x 230 V = 11.04 kW."""
+        schedule = planned(hungry(["L1-N", "L2-N", "L3-N"]))
+
+        assert power_kw(schedule) == pytest.approx([16 * KW_PER_A] * 3)
+        assert [line.current_a[0] for line in schedule.lines] == pytest.approx([16.0] * 3)
+        assert schedule.status is ScheduleStatus.OPTIMAL
+
+    def test_three_times_16_a_on_one_conductor_are_not_48_a(self) -> None:
+        """All on L1 share its 16 A, whatever the other two conductors could carry."""
+        schedule = planned(hungry(["L1-N"] * 3))
+
+        assert sum(power_kw(schedule)) == pytest.approx(16 * KW_PER_A)
+
+    def test_a_balanced_charger_beside_one_on_a_phase(self) -> None:
+        """On L1 at 16 A a three-phase charger gets what the other leaves: I1 + I2 <= 16 A, worth 3 and 1 times as much
+        in kW, so that all 16 A go to the three-phase one.
+        """
+        schedule = planned(hungry(["L1-N", "L1-L2-L3"]))
+
+        assert power_kw(schedule) == pytest.approx([0.0, 3 * 16 * KW_PER_A], abs=1e-6)
+
+    def test_two_lines_share_a_conductor_at_60_degrees(self) -> None:
+        """Chargers L1-L2 and L3-L1 with I each put sqrt(3) I on L1: 32 A on it allow 18.48 A each, where the sum of
+        amounts would allow 16 A.
+        """
+        scenario = hungry(["L1-L2", "L3-L1"], (32.0, 1000.0, 1000.0))
+
+        exact = 32 / math.sqrt(3) * KW_PER_A_BETWEEN
+        assert power_kw(planned(scenario)) == pytest.approx([exact, exact])
+        assert sum(power_kw(planned(scenario, line_form=LineForm.MAGNITUDE))) == pytest.approx(32 * KW_PER_A_BETWEEN)
+
+    def test_delta_of_three(self) -> None:
+        """Three chargers between lines load each conductor with sqrt(3) I: at 16 A together 3 x 230 V x 16 A."""
+        schedule = planned(hungry(["L1-L2", "L2-L3", "L3-L1"]))
+
+        assert sum(power_kw(schedule)) == pytest.approx(3 * 16 * KW_PER_A)
+
+    def test_rotation_spreads_vehicles_of_one_phase(self) -> None:
+        """Wired alike, three vehicles of one phase share 16 A on L1; wired in rotation each has its own 16 A."""
+        alike = planned(hungry(["L1-L2-L3"] * 3, vehicle_phases=1))
+        rotated = planned(hungry(["L1-L2-L3", "L2-L3-L1", "L3-L1-L2"], vehicle_phases=1))
+
+        assert sum(power_kw(alike)) == pytest.approx(16 * KW_PER_A)
+        assert power_kw(rotated) == pytest.approx([16 * KW_PER_A] * 3)
+
+    def test_currents_that_cancel_are_not_relied_on(self) -> None:
+        """A neutral of 10 A: three phases alike would leave it without current, but any vehicle may draw less, and one
+        alone puts all of its own on it.
+        """
+        neutral = LineLimit(line_limit_id="N", group_id="main", limit_a=10.0, weights=(1.0, 1.0, 1.0))
+        schedule = planned(hungry(["L1-N", "L2-N", "L3-N"], None, line_limits=[neutral]))
+
+        assert power_kw(schedule) == pytest.approx([10 * KW_PER_A] * 3)
+        assert schedule.lines[0].current_a[0] == pytest.approx(10.0)
+
+    def test_a_charger_of_unknown_connection_counts_on_each(self) -> None:
+        """A line that carries I1 - I3 takes twice the current of a charger between L1 and L3, which is lower by
+        sqrt(3): of unknown connection 1 kW counts 2 / sqrt(3) times that of a line to neutral.
+        """
+        winding = LineLimit(line_limit_id="T", group_id="main", limit_a=10.0, weights=(1.0, 0.0, -1.0))
+        scenario = hungry(["L1-N"], None, line_limits=[winding])
+        unknown = replace(scenario.site, chargers=(make_charger("C0", max_power_kw=40.0),))
+
+        schedule = planned(replace(scenario, site=unknown))
+
+        assert power_kw(schedule) == pytest.approx([10 * KW_PER_A * math.sqrt(3) / 2])
+
+    def test_every_level_of_the_tree(self) -> None:
+        """A feeder of 10 A below a connection of 16 A, both on L1: its charger gets 10 A, the other one the rest."""
+        groups = [
+            CapacityGroup(group_id="main", current_limit_a=(16.0,) * 3),
+            CapacityGroup(group_id="row", parent_id="main", current_limit_a=(10.0,) * 3),
+        ]
+        chargers = [
+            make_charger("C0", group_id="row", connection=Connection("L1-N")),
+            make_charger("C1", connection=Connection("L1-N")),
+        ]
+        sessions = [
+            make_session("S0", charger_id="C0", departure=MORNING + HOUR, energy_kwh=100, priority=2.0),
+            make_session("S1", charger_id="C1", departure=MORNING + HOUR, energy_kwh=100),
+        ]
+
+        schedule = planned(make_scenario(site=make_site(groups=groups, chargers=chargers), sessions=sessions))
+
+        assert power_kw(schedule) == pytest.approx([10 * KW_PER_A, 6 * KW_PER_A])
+        assert "line row L1 limit" in schedule.sessions[0].reason
+        assert "line main L1 limit" in schedule.sessions[1].reason
+
+    def test_every_moment_or_the_mean(self) -> None:
+        """Two vehicles that follow one another within an hour on L1: at every moment each may draw 16 A (the hour is
+        not looked into, so that both count), on the mean of the hour they share 16 Ah as they like.
+        """
+        half = timedelta(minutes=30)
+        scenario = hungry(["L1-N", "L1-N"])
+        first, second = scenario.sessions
+        apart = (replace(first, departure=MORNING + half), replace(second, arrival=MORNING + half))
+        scenario = replace(scenario, sessions=apart)
+
+        every_moment = planned(scenario)
+        mean = planned(scenario, current_mode=LimitMode.MEAN)
+
+        assert every_moment.delivered_energy_kwh == pytest.approx(16 * KW_PER_A / 2)
+        assert mean.delivered_energy_kwh == pytest.approx(16 * KW_PER_A)
+
+
+class TestForecastsInAmpere:
+    """What a capacity provider states in A."""
+
+    def forecast(self, current_a: float, phase: Phase) -> dict[str, object]:
+        """One hour of a current."""
+        conductors = 3 if phase is Phase.ALL else 1
+        message = make_forecast([current_a * conductors * KW_PER_A], phase=phase, unit=CapacityUnit.A)
+        return {"forecasts": [message]}
+
+    def scenario(self, connections: Iterable[str], current_a: float, phase: Phase) -> Scenario:
+        """Hungry vehicles under a forecast only."""
+        base = hungry(connections, None)
+        return make_scenario(site=base.site, sessions=base.sessions, **self.forecast(current_a, phase))  # type: ignore[arg-type]
+
+    def test_a_current_for_all_is_one_on_each(self) -> None:
+        """16 A for ALL are not 48 A on L1."""
+        assert sum(power_kw(planned(self.scenario(["L1-N"] * 3, 16.0, Phase.ALL)))) == pytest.approx(16 * KW_PER_A)
+
+    def test_a_current_between_lines_is_more_than_its_power_on_one(self) -> None:
+        """16 A on L1 allow a charger L1-L2 16 A; half of its power is on L1, which in kW would allow 18.5 A."""
+        schedule = planned(self.scenario(["L1-L2"], 16.0, Phase.ONE))
+
+        assert power_kw(schedule) == pytest.approx([16 * KW_PER_A_BETWEEN])
+
+    def test_power_on_a_phase_is_power(self) -> None:
+        """2 kW on L1 allow a charger L1-L2 4 kW."""
+        base = hungry(["L1-L2"], None)
+        message = make_forecast([2.0], phase=Phase.ONE)
+
+        schedule = planned(make_scenario(site=base.site, sessions=base.sessions, forecasts=[message]))
+
+        assert power_kw(schedule) == pytest.approx([4.0])
+
+    def test_balanced_chargers_need_no_lines(self) -> None:
+        """Where the limit in kW holds the currents already, nothing is added to the program."""
+        scenario = self.scenario(["L1-L2-L3"] * 2, 16.0, Phase.ALL)
+
+        assert prepare(scenario, OptimizeOptions()).lines == ()
+        assert sum(power_kw(planned(scenario))) == pytest.approx(3 * 16 * KW_PER_A)
+
+
+class TestProgram:
+    """What becomes rows."""
+
+    def test_a_site_without_ampere_has_no_lines(self) -> None:
+        """No limit, no row, no column is added, and nothing is looked for."""
+        problem = prepare(make_scenario(), OptimizeOptions())
+
+        assert problem.lines == ()
+        assert problem.curved_lines == ()
+        assert not SideFinder(problem).is_needed
+
+    def test_one_direction_is_a_plain_limit(self) -> None:
+        """Chargers from L1 to neutral and balanced ones add up as amounts do: no polygon."""
+        problem = prepare(hungry(["L1-N", "L1-L2-L3"]), OptimizeOptions())
+
+        assert problem.curved_lines == ()
+
+    def test_a_line_that_cannot_be_exceeded_has_no_row(self) -> None:
+        """Two chargers of 150 A on a conductor of 400 A."""
+        problem = prepare(hungry(["L1-N"] * 2, (400.0,) * 3, max_a=150 / math.sqrt(3)), OptimizeOptions())
+
+        assert problem.limit_rows.limit_index.size == 0
+
+    def test_sides_that_do_not_bind_are_left_out(self) -> None:
+        """Of 3 lines with 48 sides each a handful binds."""
+        scenario = hungry(["L1-L2", "L2-L3", "L3-L1"])
+        problem = prepare(scenario, OptimizeOptions(raster=timedelta(hours=1)))
+        finder = SideFinder(problem)
+
+        exceeded = finder.exceeded(problem.max_energy_kwh)
+
+        assert [side.line for side in exceeded] == [0, 1, 2]
+        assert finder.exceeded(problem.max_energy_kwh) == []
+        assert len(with_sides(problem, exceeded).limits) == len(problem.limits) + 3
+
+    @pytest.mark.parametrize("options", [SolverOptions(backend=Backend.ARRAYS), SolverOptions(name="appsi_highs")])
+    def test_other_ways_to_the_solver(self, options: SolverOptions) -> None:
+        """The arrays and a solver of Pyomo's, which is asked anew with every side, find the same."""
+        scenario = replace(hungry(["L1-L2", "L3-L1", "L2-N"], hours=2), tariff=make_tariff((0.3, 0.2)))
+
+        plans = [planned(scenario), planned(scenario, solver=options)]
+
+        assert plans[1].status is ScheduleStatus.OPTIMAL
+        for one, other in zip(plans[0].stages, plans[1].stages, strict=True):
+            assert other.value == pytest.approx(one.value, rel=1e-5)
+
+    @pytest.mark.parametrize("sides", [3, 721])
+    def test_sides_out_of_range(self, sides: int) -> None:
+        """A polygon has 4 to 720 sides."""
+        with pytest.raises(InputError, match="line_sides"):
+            OptimizeOptions(line_sides=sides)
+
+
+class TestShadowPrices:
+    """What a further kWh of a line is worth."""
+
+    def test_a_plain_line(self) -> None:
+        """A kWh more on L1 serves a kWh more, worth 10."""
+        schedule = planned(hungry(["L1-N", "L1-N"]))
+
+        assert schedule.lines[0].shadow_price_per_kwh == pytest.approx([10.0])
+        assert schedule.lines[1:] == ()
+
+    @pytest.mark.parametrize("connections", [["L1-L2", "L3-L1"], ["L1-L2", "L3-L1", "L1-N"], ["L1-N", "L2-L1"]])
+    def test_a_polygon(self, connections: list[str]) -> None:
+        """All sides of a line's polygon together: what a slightly wider line really saves."""
+        wider_a = 0.01
+        before = planned(hungry(connections, (32.0, 1000.0, 1000.0)))
+        after = planned(hungry(connections, (32.0 + wider_a, 1000.0, 1000.0)))
+
+        saved = 10.0 * (before.unmet_energy_kwh - after.unmet_energy_kwh)
+        assert before.lines[0].shadow_price_per_kwh[0] * wider_a * KW_PER_A == pytest.approx(saved, rel=1e-3)
+
+
+class TestSums:
+    """The largest partial sum of phasors, and polygons around it."""
+
+    @given(st.lists(st.tuples(st.floats(0, 50), st.integers(0, 11)), min_size=1, max_size=7))
+    def test_brute_force(self, phasors: list[tuple[float, int]]) -> None:
+        """It is the largest amount among the sums of all subsets."""
+        values = [amount * np.exp(1j * math.pi / 6 * at) for amount, at in phasors]
+        subsets = (subset for size in range(len(values) + 1) for subset in combinations(values, size))
+        known = max(abs(sum(subset)) for subset in subsets)
+        amount = np.zeros((1, 12))
+        for value, at in phasors:
+            amount[0, at] += value
+
+        found = largest_sum(amount, np.arange(12) * math.pi / 6)
+
+        assert found[0] == pytest.approx(known, abs=1e-9)
+
+    @pytest.mark.parametrize("sides", [4, 8, 16, 32, 48])
+    def test_polygon_lies_within_the_circle(self, sides: int) -> None:
+        """Corners touch the circle, the middle of a side is cos(pi / sides) from the centre: no more is given away."""
+        directions = np.linspace(0, 2 * np.pi, 10_001)
+        towards = np.cos(directions[:, None] - side_angles(sides)).max(axis=1)
+        reach = np.cos(np.pi / sides) / towards
+
+        assert reach.max() == pytest.approx(1.0, abs=1e-6)
+        assert reach.max() <= 1.0 + 1e-12
+        assert reach.min() == pytest.approx(np.cos(np.pi / sides), abs=1e-6)
+
+    @pytest.mark.parametrize("sides", [12, 24, 48])
+    def test_corners_where_even_loads_are(self, sides: int) -> None:
+        """Currents at multiples of 30 degrees lose nothing."""
+        directions = np.arange(12) * np.pi / 6
+        towards = np.cos(directions[:, None] - side_angles(sides)).max(axis=1)
+
+        assert np.cos(np.pi / sides) / towards == pytest.approx(np.ones(12))
+
+
+CONNECTIONS = ["L1-N", "L2-N", "L3-N", "L1-L2", "L2-L3", "L3-L1", "L1-L2-N", "L3-L1-N", "L1-L2-L3", "L2-L3-L1", None]
+WEIGHTS = [(1.0, 1.0, 1.0), (0.25, 0.0, -0.25), (-0.5, 0.25, 0.25), (0.0, 1.0, -1.0)]
+
+
+@st.composite
+def lined(draw: st.DrawFn) -> Scenario:
+    """Up to six vehicles at any connections of a small tree, under lines of any kind."""
+    places = draw(st.lists(st.tuples(st.sampled_from(CONNECTIONS), st.booleans()), min_size=1, max_size=6))
+    chargers = [
+        make_charger(
+            f"C{index}",
+            group_id="row" if below else "main",
+            max_power_kw=draw(st.sampled_from([3.7, 7.4, 11.0, 22.0])),
+            connection=None if text is None else Connection(text),
+            voltage_v=draw(st.sampled_from([None, 208.0, 400.0])),
+        )
+        for index, (text, below) in enumerate(places)
+    ]
+    sessions = [
+        make_session(
+            f"S{index}",
+            charger_id=charger.charger_id,
+            arrival=MORNING + timedelta(minutes=draw(st.sampled_from([0, 15, 50, 60]))),
+            departure=MORNING + timedelta(minutes=draw(st.sampled_from([65, 90, 120, 180]))),
+            energy_kwh=draw(st.sampled_from([1.0, 5.0, 20.0])),
+            vehicle_phases=draw(st.sampled_from([None, 1, 2, 3])),
+        )
+        for index, charger in enumerate(chargers)
+    ]
+    limits_a = st.sampled_from([6.0, 16.0, 32.0])
+    groups = [
+        CapacityGroup(group_id="main", import_limit_kw=30.0, current_limit_a=draw(st.tuples(*[limits_a] * 3))),
+        CapacityGroup(group_id="row", parent_id="main", current_limit_a=draw(st.none() | st.tuples(*[limits_a] * 3))),
+    ]
+    lines = [
+        LineLimit(line_limit_id=f"T{index}", group_id="main", limit_a=draw(limits_a), weights=weights)
+        for index, weights in enumerate(draw(st.lists(st.sampled_from(WEIGHTS), max_size=2, unique=True)))
+    ]
+    site = make_site(groups=groups, chargers=chargers, line_limits=lines)
+    return make_scenario(site=site, sessions=sessions, tariff=make_tariff((0.2, 0.3, 0.1)))
+
+
+def worst_excess_a(scenario: Scenario, schedule: Schedule) -> float:
+    """By how much any subset of those who draw at any moment exceeds any line; each moment by itself."""
+    site = scenario.site
+    angle = [0.0, -2 * math.pi / 3, 2 * math.pi / 3]
+    voltage = [np.exp(1j * each) for each in angle]
+
+    def phasors(charger: Charger, kw: float, phases: int | None) -> list[complex] | None:
+        wiring = charger.used_by(phases).wiring
+        if wiring is None:
+            return None
+        current = [0j, 0j, 0j]
+        at = [("L1", "L2", "L3").index(name) for name in wiring.lines]
+        if len(at) == 2 and not wiring.has_neutral:
+            across = voltage[at[0]] - voltage[at[1]]
+            amount = 1000 * kw / (charger.voltage_v or 230 * math.sqrt(3))
+            current[at[0]] = amount * across / abs(across)
+            current[at[1]] = -current[at[0]]
+        else:
+            for index in at:
+                current[index] = 1000 * kw / len(at) / (charger.voltage_v or 230) * voltage[index]
+        return current
+
+    worst = -math.inf
+    for moment_s in schedule.start_s:
+        drawing = [
+            (schedule.sessions[session].session, kw)
+            for session, start_s, end_s, kw in zip(
+                schedule.session_index.tolist(), schedule.start_s, schedule.end_s, schedule.power_kw, strict=True
+            )
+            if start_s <= moment_s < end_s
+        ]
+        for line in site.lines():
+            known, unknown_a = [], 0.0
+            for session, kw in drawing:
+                charger = site.charger(session.charger_id)
+                if line.group_id not in site.path(charger.group_id):
+                    continue
+                currents = phasors(charger, kw, session.vehicle_phases)
+                if currents is None:
+                    unknown_a += max(map(abs, line.weights)) * kw / KW_PER_A
+                else:
+                    known.append(sum(w * i for w, i in zip(line.weights, currents, strict=True)))
+            sums = (
+                abs(sum(z * on for z, on in zip(known, switch, strict=True)))
+                for switch in product((0, 1), repeat=len(known))
+            )
+            worst = max(worst, max(sums) + unknown_a - line.limit_a)
+    return worst
+
+
+class TestSettings:
+    """Lines and chargers that cannot be set to any power."""
+
+    def stepped(self, mode: PilotMode, *, hours: float = 1) -> Schedule:
+        """Two chargers L1-L2 and L3-L1 with settings of 6, 10 and 16 A or more on a conductor of 32 A."""
+        scenario = hungry(["L1-L2", "L3-L1"], (32.0, 1000.0, 1000.0), hours=hours)
+        levels_kw = tuple(current_a * KW_PER_A_BETWEEN for current_a in (6, 10, 16, 20, 32))
+        chargers = tuple(
+            replace(charger, max_power_kw=levels_kw[-1], min_power_kw=levels_kw[0], power_levels_kw=levels_kw)
+            for charger in scenario.site.chargers
+        )
+        scenario = replace(scenario, site=replace(scenario.site, chargers=chargers))
+        schedule = planned(scenario, pilots=mode)
+        assert worst_excess_a(scenario, schedule) <= 1e-5
+        return schedule
+
+    @pytest.mark.parametrize("mode", [PilotMode.ROUNDED, PilotMode.EXACT])
+    def test_settings_within_a_line(self, mode: PilotMode) -> None:
+        """16 and 16 A put 27.7 A on the line, 20 and 16 A 31.2 A, 20 and 20 A 34.6 A: 36 A is the most."""
+        schedule = self.stepped(mode)
+
+        assert schedule.delivered_energy_kwh <= 36 * KW_PER_A_BETWEEN + 1e-6
+        assert schedule.delivered_energy_kwh >= 32 * KW_PER_A_BETWEEN - 1e-6
+        if mode is PilotMode.EXACT:
+            assert schedule.delivered_energy_kwh == pytest.approx(36 * KW_PER_A_BETWEEN)
+
+    def test_a_row_that_ends_early_counts_in_full(self) -> None:
+        """A line knows no mean: who draws 16 A for some minutes draws 16 A."""
+        scenario = hungry(["L1-N", "L1-N"], (16.0,) * 3)
+        level_kw = 10 * KW_PER_A
+        chargers = tuple(
+            replace(charger, max_power_kw=level_kw, power_levels_kw=(level_kw,)) for charger in scenario.site.chargers
+        )
+        sessions = tuple(replace(session, energy_kwh=level_kw / 2) for session in scenario.sessions)
+        scenario = replace(scenario, site=replace(scenario.site, chargers=chargers), sessions=sessions)
+
+        schedule = planned(scenario, pilots=PilotMode.ROUNDED)
+
+        assert worst_excess_a(scenario, schedule) <= 1e-5
+        assert schedule.delivered_energy_kwh == pytest.approx(level_kw / 2)
+
+
+class TestAnyScenario:
+    """What holds whatever the site looks like."""
+
+    @settings(max_examples=60, deadline=None)
+    @given(lined(), st.sampled_from([8, 48]))
+    def test_no_line_is_exceeded_at_any_moment(self, scenario: Scenario, sides: int) -> None:
+        """Whoever draws less than planned: checked by adding up all subsets of those who draw at each moment."""
+        schedule = optimize(scenario, OptimizeOptions(line_sides=sides))
+
+        assert schedule.status is ScheduleStatus.OPTIMAL
+        assert worst_excess_a(scenario, schedule) <= 1e-5
+
+    @settings(max_examples=30, deadline=None)
+    @given(lined(), st.sampled_from(HEURISTICS))
+    def test_heuristics_hold_lines_too(self, scenario: Scenario, strategy: Strategy) -> None:
+        """They meet all sides of a coarser polygon."""
+        schedule = optimize(scenario, OptimizeOptions(strategy=strategy))
+
+        assert worst_excess_a(scenario, schedule) <= 1e-5
+
+    @settings(max_examples=30, deadline=None)
+    @given(lined())
+    def test_amounts_never_serve_more_than_a_polygon(self, scenario: Scenario) -> None:
+        """The sum of amounts is at least that of phasors; the polygon gives away at most 1 - cos(pi / 48)."""
+        amounts = optimize(scenario, OptimizeOptions(line_form=LineForm.MAGNITUDE))
+        polygon = optimize(scenario, OptimizeOptions())
+
+        allowance = 1.01 * (1 - math.cos(math.pi / 48)) * polygon.delivered_energy_kwh
+        assert amounts.delivered_energy_kwh <= polygon.delivered_energy_kwh + allowance + 1e-5
+        assert worst_excess_a(scenario, amounts) <= 1e-5
+
+    @settings(max_examples=30, deadline=None)
+    @given(lined())
+    def test_what_is_reported_is_what_verification_finds(self, scenario: Scenario) -> None:
+        """Two programs of one sum: the largest current of each line in each step."""
+        options = OptimizeOptions()
+        schedule = optimize(scenario, options)
+        plan = PlannedPower(
+            grid=schedule.grid,
+            sessions=tuple(result.session for result in schedule.sessions),
+            session_index=schedule.session_index,
+            start_s=schedule.start_s,
+            end_s=schedule.end_s,
+            power_kw=schedule.power_kw,
+        )
+        found = {
+            name: current_a
+            for name, current_a, _ in line_currents(
+                scenario, plan, limit_mode=options.limit_mode, current_mode=options.current_mode
+            )
+        }
+
+        for line in schedule.lines:
+            assert line.current_a == pytest.approx(found[f"line {line.line_id!r}"], abs=1e-6)
+
+
+class TestVerification:
+    """A plan that breaks a line is refused."""
+
+    def test_a_line_exceeded(self) -> None:
+        """Made without the limit, checked with it: the message names line, current, limit and time."""
+        free = hungry(["L1-L2", "L3-L1"], None, max_a=20.0)
+        group = CapacityGroup(group_id="main", current_limit_a=(32.0, 1000.0, 1000.0))
+        limited = replace(free, site=replace(free.site, groups=(group,)))
+        schedule = planned(free)
+
+        with pytest.raises(VerificationError, match=r"line 'main L1': 34\.641016 A .* 32\.000000 A") as caught:
+            verify(limited, schedule, limit_mode=LimitMode.MEAN)
+        assert len(caught.value.violations) == 1
+
+    def test_currents_that_cancel(self) -> None:
+        """20 A on each phase leave the neutral without current; if one vehicle stops it carries 20 A."""
+        free = hungry(["L1-N", "L2-N", "L3-N"], None, max_a=20.0 / math.sqrt(3))
+        neutral = LineLimit(line_limit_id="N", group_id="main", limit_a=10.0, weights=(1.0, 1.0, 1.0))
+        limited = replace(free, site=replace(free.site, line_limits=(neutral,)))
+
+        with pytest.raises(VerificationError, match=r"line 'N': 20\.000000 A"):
+            verify(limited, planned(free), limit_mode=LimitMode.MEAN)
+
+    def test_the_previous_plan_is_cut_to_fit(self) -> None:
+        """As a stand-in without a solver the plan in force is scaled to the line, never beyond it."""
+        free = hungry(["L1-L2", "L3-L1"], None, max_a=20.0)
+        group = CapacityGroup(group_id="main", current_limit_a=(32.0, 1000.0, 1000.0))
+        limited = replace(free, site=replace(free.site, groups=(group,)), previous=planned(free))
+
+        stopped = planned(limited, solver=SolverOptions(time_limit_s=0.0))
+
+        assert stopped.status is ScheduleStatus.FALLBACK
+        assert worst_excess_a(limited, stopped) <= 1e-5
+        assert stopped.delivered_energy_kwh == pytest.approx(2 * 32 / math.sqrt(3) * KW_PER_A_BETWEEN, rel=1e-2)
