@@ -12,7 +12,7 @@ INSTALLED := .venv/.installed
 
 .PHONY: help
 help:  ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not found; name an interpreter: make PYTHON=/path/to/python3 ..." >&2; exit 1; }
@@ -59,6 +59,10 @@ lines: $(INSTALLED)  ## Measure linear forms of line currents against the exact 
 .PHONY: bench
 bench: $(INSTALLED)  ## Measure times against the floor
 	@$(BIN)/python -m benchmarks.run
+
+.PHONY: bench-batch
+bench-batch: $(INSTALLED)  ## Measure batches: workers, cluster, memory (half an hour)
+	@$(BIN)/python -m benchmarks.batch
 
 .PHONY: load
 load: $(INSTALLED)  ## Measure the server under load, on both databases

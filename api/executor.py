@@ -1,27 +1,21 @@
-"""Where plans are solved: processes of our own, or a Dask cluster; never the process that answers requests."""
+"""What the endpoint has solved elsewhere: each scenario within a deadline, and never in the process that answers."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
-import os
-import signal
-import threading
-import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable
+from concurrent.futures import BrokenExecutor
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from multiprocessing import connection
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from api.drafting import Draft, Task, drafted
 from api.settings import Settings
-from models.domain import CapacityGroup, Charger, ChargingSession, Scenario, Schedule, Site
-from models.errors import CapacityOptimizerError, InputError
+from models.domain import Scenario, Schedule
+from models.errors import CapacityOptimizerError
 from optimizer import OptimizeOptions, optimize, plan_without_solver
+from optimizer.executors import Workers
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +23,9 @@ T = TypeVar("T")
 
 PATIENCE_S = 5.0
 """How long a worker may be late beyond the deadline that the solver itself keeps."""
+
 NICENESS = 10
+"""To take a message comes before planning on an older one."""
 WARM_UP_S = 60.0
 """How long a new worker may take to import what it needs, on a busy machine, before deadlines count."""
 CLOSING_S = 2.0
@@ -45,17 +41,19 @@ class SolveExecutor:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._executor: Executor | None = None
-        self._client: Any = None
-        self._warming: Sequence[Future[None]] = ()
-        self._replacing = threading.Lock()
+        self._workers = Workers(
+            processes=settings.solver_processes,
+            cluster=settings.executor,
+            niceness=NICENESS,
+            answer_within_s=settings.solve_deadline_s,
+        )
         self._free = asyncio.Semaphore(settings.solver_processes)
         self._alone = asyncio.Lock()
 
     @property
     def alive(self) -> bool:
         """Whether it was started and not closed."""
-        return self._executor is not None
+        return self._workers.executor is not None
 
     @property
     def places(self) -> int:
@@ -68,18 +66,11 @@ class SolveExecutor:
         Raises:
             InputError: The cluster cannot be reached.
         """
-        self._executor = self._connected() if self._settings.executor else self._pool()
+        self._workers.start()
 
     def close(self) -> None:
-        """End the processes, or leave the cluster."""
-        executor, self._executor = self._executor, None
-        if isinstance(executor, ProcessPoolExecutor):
-            _end(executor, patience_s=CLOSING_S)
-        elif executor is not None:
-            executor.shutdown(wait=False)
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        """End the processes, or leave the cluster: what they make is published elsewhere, or not at all."""
+        self._workers.close(patience_s=CLOSING_S)
 
     async def solve(self, scenario: Scenario, options: OptimizeOptions) -> Schedule:
         """The plan of a scenario.
@@ -133,110 +124,27 @@ class SolveExecutor:
         return await asyncio.to_thread(stand_in, reason)
 
     async def _answer(self, work: Callable[[], T], site_id: str, deadline_s: float) -> T:
-        await self._warmed_up()
-        executor = self._executor
+        if not self._workers.warm:
+            # To end one that still imports would only start the same anew.
+            await asyncio.to_thread(self._workers.wait_until_warm, WARM_UP_S)
+        executor = self._workers.executor
         try:
             async with asyncio.timeout(deadline_s):
-                return await _submitted(executor, work)
+                return await self._submitted(work)
         except (TimeoutError, BrokenExecutor, OSError) as error:
             logger.warning("site=%s no worker answered (%s)", site_id, _reason(error))
-            await asyncio.to_thread(self._replace, executor)
+            await asyncio.to_thread(self._workers.replace, executor)
             raise
 
-    async def _warmed_up(self) -> None:
-        """Wait for new workers: to end one that still imports would only start the same anew."""
-        if not all(future.done() for future in self._warming):
-            await asyncio.to_thread(wait, self._warming, WARM_UP_S)
-
-    def _replace(self, broken: Executor | None) -> None:
-        """Start processes anew, once, where they died or hang; a cluster looks after its own."""
-        with self._replacing:
-            if self._executor is not broken or not isinstance(broken, ProcessPoolExecutor):
-                return
-            _end(broken, patience_s=0.0)
-            self._executor = self._pool()
-
-    def _pool(self) -> ProcessPoolExecutor:
-        pool = ProcessPoolExecutor(
-            self._settings.solver_processes,
-            # Threads and connections of this process must not be copied into a worker.
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_prepare_worker,
-        )
-        self._warming = [pool.submit(warm_up) for _ in range(self._settings.solver_processes)]
-        return pool
-
-    def _connected(self) -> Executor:
+    async def _submitted(self, work: Callable[[], T]) -> T:
+        future = self._workers.submit(work)
         try:
-            from distributed import Client  # noqa: PLC0415 - an extra, and a second to import
-        except ImportError:
-            raise InputError(
-                "OSCP_EXECUTOR names a Dask scheduler, and distributed is not installed; install the extra 'cluster'"
-            ) from None
-        try:
-            self._client = Client(  # type: ignore[no-untyped-call]
-                self._settings.executor, timeout=self._settings.solve_deadline_s, set_as_default=False
-            )
-        except (OSError, TimeoutError) as error:
-            raise InputError(f"no Dask scheduler answers at {self._settings.executor}: {error}") from error
-        executor: Executor = self._client.get_executor(pure=False)
-        return executor
-
-
-async def _submitted(executor: Executor | None, work: Callable[[], T]) -> T:
-    if executor is None:
-        raise BrokenExecutor("the executor was not started")
-    future = executor.submit(work)
-    try:
-        return await asyncio.wrap_future(future)
-    except (CapacityOptimizerError, TimeoutError, BrokenExecutor, OSError, asyncio.CancelledError):
-        raise
-    except Exception as error:
-        raise CapacityOptimizerError(f"the solver failed: {type(error).__name__}: {error}") from error
-
-
-def _end(pool: ProcessPoolExecutor, *, patience_s: float) -> None:
-    """End processes whatever they are at: what they make is published elsewhere, or not at all."""
-    ids = set(getattr(pool, "_processes", None) or ())
-    workers = [process for process in multiprocessing.active_children() if process.pid in ids]
-    pool.shutdown(wait=False, cancel_futures=True)
-    end_s = time.monotonic() + patience_s
-    for process in workers:
-        process.join(max(0.0, end_s - time.monotonic()))
-        process.kill()
+            return await asyncio.wrap_future(future)
+        except (CapacityOptimizerError, TimeoutError, BrokenExecutor, OSError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            raise CapacityOptimizerError(f"the solver failed: {type(error).__name__}: {error}") from error
 
 
 def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".removesuffix(": ")
-
-
-def warm_up() -> None:
-    """Solve something small, so that the first plan does not wait for imports."""
-    start = datetime(2026, 1, 1, tzinfo=UTC)
-    site = Site(
-        site_id="warm-up",
-        groups=(CapacityGroup(group_id="main", import_limit_kw=10.0),),
-        chargers=(Charger(charger_id="C1", group_id="main", max_power_kw=10.0),),
-    )
-    session = ChargingSession(
-        session_id="S1", charger_id="C1", arrival=start, departure=start + timedelta(hours=1), energy_kwh=1.0
-    )
-    optimize(Scenario(site=site, sessions=(session,)))
-
-
-def _prepare_worker() -> None:
-    # A terminal and a service manager signal every process; the server tells its workers when to end.
-    for ignored in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(ignored, signal.SIG_IGN)
-    if hasattr(os, "nice"):
-        # To take a message comes before planning on an older one.
-        os.nice(NICENESS)
-    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A server that is killed tells its workers nothing; they must not outlive it."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)

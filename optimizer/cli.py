@@ -58,6 +58,8 @@ class ExitCode(IntEnum):
     FAILED = 1
     BAD_INPUT = 2
     ENERGY_UNMET = 3
+    SCENARIOS_FAILED = 4
+    INTERRUPTED = 130
 
 
 class Objective(StrEnum):
@@ -250,6 +252,65 @@ def compare(
         print(json.dumps([result.figures() for result in compared], indent=2))
     elif not quiet:
         print_comparison(compared, loaded.scenario.site.currency)
+
+
+@app.command()
+def batch(
+    source: Annotated[Path, typer.Argument(help="Folder of scenario folders, or tables partitioned by site and day")],
+    out: Annotated[Path, typer.Option(help="Data set of results: a folder that is missing, empty, or to be resumed")],
+    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes [default: one a core]")] = None,
+    cluster: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler that takes their place: tcp://HOST:8786")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Plan only what an earlier run left without a plan, and what failed")
+    ] = False,
+    chunk: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Scenarios planned and written together [default: by number]")
+    ] = None,
+    step_minutes: StepMinutes = 15.0,
+    limits: Limits = LimitMode.MEAN,
+    objective: Goal = Objective.COST,
+    strategy: Annotated[Strategy, typer.Option(help="The optimum, or a heuristic")] = Strategy.OPTIMAL,
+    pilots: Pilots = PilotMode.ROUNDED,
+    minimum_run: MinimumRun = 0.0,
+    solver: Solver = DEFAULT_SOLVER,
+    backend: Carrier = Backend.PYOMO,
+    time_limit: TimeLimit = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Plan many scenarios into a Parquet data set: schedule, sessions, groups and summary.
+
+    Exit code 0 when every scenario has a plan, 4 when some failed (summary says why), 2 on bad input, 130 when
+    interrupted, 1 otherwise. Whatever ends it, what is written stays good, and --resume goes on.
+    """
+    options = _options(
+        None, None, step_minutes, limits, objective, strategy, pilots, minimum_run, solver, backend, time_limit
+    )
+    with _errors_as_exit_codes():
+        from optimizer.batch_cli import Shown, figures, interruption, print_outcome  # noqa: PLC0415
+        from optimizer.batch_run import run_batch  # noqa: PLC0415
+        from optimizer.executors import Workers, usable_cores  # noqa: PLC0415
+
+        if workers is not None and cluster is not None:
+            raise InputError("--workers and --cluster exclude each other: a cluster has the workers it has")
+        shown = Shown(show=not quiet)
+        place = Workers(processes=workers or usable_cores(), cluster=cluster, options=options)
+        try:
+            with shown.on_screen() as on_progress:
+                outcome = run_batch(
+                    source, out, options, place, resume=resume, chunk_size=chunk, on_progress=on_progress
+                )
+        except KeyboardInterrupt:
+            print(interruption(shown.latest), file=sys.stderr)
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
+    if as_json:
+        print(json.dumps(figures(outcome, out), indent=2))
+    elif not quiet:
+        print_outcome(outcome, out)
+    if outcome.failed:
+        raise typer.Exit(ExitCode.SCENARIOS_FAILED)
 
 
 @app.command()

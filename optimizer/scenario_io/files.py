@@ -234,7 +234,7 @@ def new_folder(target: Path, *, kind: str, objection: Callable[[Path], str | Non
         InputError: The target must stay, or cannot be replaced.
     """
     target = target.resolve()
-    _check_target(target, kind, objection)
+    check_target(target, kind, objection)
     target.parent.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(4)
     partial = target.with_name(f".{target.name}.{token}.partial")
@@ -251,7 +251,12 @@ def new_folder(target: Path, *, kind: str, objection: Callable[[Path], str | Non
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _check_target(target: Path, kind: str, objection: Callable[[Path], str | None]) -> None:
+def check_target(target: Path, kind: str, objection: Callable[[Path], str | None]) -> None:
+    """Let pass a folder that `new_folder` may put in place.
+
+    Raises:
+        InputError: It must stay.
+    """
     name = f"{kind} folder {str(target)!r}"
     if target.exists() and not target.is_dir():
         raise InputError(f"{name} is a file; name a folder")

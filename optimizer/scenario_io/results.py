@@ -169,7 +169,7 @@ def summarize(
         ],
         "notes": list(dict.fromkeys((*notes, *schedule.notes))),
         "seconds": {phase: _total(value) for phase, value in {**schedule.seconds, **(seconds or {})}.items()},
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -468,9 +468,9 @@ def _total(value: float) -> float | None:
     return round(value, TOTAL_DECIMALS) + 0.0 if math.isfinite(value) else None
 
 
-def _versions() -> dict[str, str]:
-    versions = {name: _version(name) for name in DISTRIBUTIONS}
-    return {**versions, "python": platform.python_version()}
+def versions() -> dict[str, str]:
+    """Versions of the software that plans."""
+    return {**{name: _version(name) for name in DISTRIBUTIONS}, "python": platform.python_version()}
 
 
 @cache

@@ -41,7 +41,7 @@ from optimizer.scenario_io.schemas import (
     SiteFile,
     price_rows,
 )
-from optimizer.scenario_io.tables import Table
+from optimizer.scenario_io.tables import Table, TableParts
 
 MAX_MESSAGES = 1_000_000
 
@@ -119,16 +119,17 @@ def load_scenario(folder: Path) -> LoadedScenario:
     if sessions_table is None:
         raise FileInputError("sessions.csv", f"there is neither sessions.csv nor sessions.parquet in {folder}; add one")
     sessions, statements = read_recorded_sessions(sessions_table, site)
-    notes += _ignored_columns_note(sessions_table)
+    notes += ignored_columns_note(sessions_table)
     notes += session_notes(sessions, site)
 
     tariff, price_known_s = None, None
     prices_table = _table(folder, "prices", RecordedPriceRow)
     if prices_table is not None:
         tariff, price_known_s = read_recorded_prices(prices_table, site.time_zone)
-        notes += _ignored_columns_note(prices_table)
+        notes += ignored_columns_note(prices_table)
 
-    messages = _read_messages(folder)
+    path = locate(folder, FORECASTS_FILE)
+    messages = () if path is None else read_messages(path)
     forecasts = read_received(messages, site)
     scenario = Scenario(site=site, sessions=sessions, tariff=tariff, forecasts=forecasts_in_force(forecasts))
     return LoadedScenario(
@@ -193,12 +194,17 @@ def _table(folder: Path, stem: str, row_type: type[RowT]) -> Table[RowT] | None:
     return Table.open(found[0], row_type) if found else None
 
 
-def _read_messages(folder: Path) -> tuple[ReceivedMessage, ...]:
-    path = locate(folder, FORECASTS_FILE)
-    return () if path is None else read_json(path, _Messages)
+def read_messages(path: Path) -> tuple[ReceivedMessage, ...]:
+    """The OSCP messages of a JSON file.
+
+    Raises:
+        FileInputError: It is no such file.
+    """
+    return read_json(path, _Messages)
 
 
-def _ignored_columns_note(table: Table[RowT]) -> tuple[str, ...]:
+def ignored_columns_note(table: Table[RowT] | TableParts[RowT]) -> tuple[str, ...]:
+    """What of a table nobody reads."""
     names = [name or "(without a name)" for name in table.ignored_columns]
     return (f"{table.name}: columns of no use here are ignored: {listed(names)}",) if names else ()
 

@@ -18,6 +18,7 @@ from optimizer.scenario_io.schemas import plain_name
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 RowT = TypeVar("RowT", bound=BaseModel)
 
@@ -27,6 +28,8 @@ MAX_SHOWN = 200
 """Characters of a header that a message repeats."""
 MAX_ROWS = 5_000_000
 """At about 0.5 kB a session this is what fits into the memory of a common machine."""
+MIN_BYTES_FOR_THREADS = 1_000_000
+"""To wake other threads takes longer than to read a smaller Parquet file."""
 
 _Records = list[dict[str, object]]
 
@@ -104,6 +107,47 @@ class Table(Generic[RowT]):
         empty = "it is null or NaN; fill it" if _is_parquet(self.path) else "the cell is empty; fill it"
         reason = empty if problem.kind == "missing" else problem.reason
         return self.error(indices[at], reason, field=problem.field, value=problem.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableParts(Generic[RowT]):
+    """Files whose rows belong together.
+
+    Args:
+        parts: The files, at least one.
+    """
+
+    parts: tuple[Table[RowT], ...]
+
+    @property
+    def name(self) -> str:
+        """Name of the first file."""
+        return self.parts[0].name
+
+    @property
+    def ignored_columns(self) -> tuple[str, ...]:
+        """Columns that no field takes."""
+        return tuple(dict.fromkeys(column for part in self.parts for column in part.ignored_columns))
+
+    def rows(self) -> Iterator[tuple[int, RowT]]:
+        """Every row of every file with an index for `error`.
+
+        Raises:
+            FileInputError: A row does not hold what it must; the message names file, row, field and value.
+        """
+        for at, part in enumerate(self.parts):
+            for index, row in part.rows():
+                yield index * len(self.parts) + at, row
+
+    def error(self, index: int, reason: str, *, field: str | None = None, value: object = None) -> FileInputError:
+        """An error about the row of an index."""
+        within, at = divmod(index, len(self.parts))
+        return self.parts[at].error(within, reason, field=field, value=value)
+
+    def row_number(self, index: int) -> int:
+        """Number of the row in its file, as `Table.row_number`."""
+        within, at = divmod(index, len(self.parts))
+        return self.parts[at].row_number(within)
 
 
 def _is_parquet(path: Path) -> bool:
@@ -229,27 +273,36 @@ def _parquet_columns(path: Path) -> tuple[str, ...]:
 
 
 def _parquet_chunks(path: Path, wanted: dict[str, int]) -> Iterator[tuple[Sequence[int], _Records]]:
-    import pandas as pd  # noqa: PLC0415  slow to import
+    import pyarrow.parquet as pq  # noqa: PLC0415  slow to import
     from pyarrow import ArrowException  # noqa: PLC0415
 
     try:
-        frame = pd.read_parquet(path, columns=list(wanted)).reset_index(drop=True)
+        # Not by way of pandas: for the few rows of a day that takes longer than all else that is done with them. And
+        # what the path says of partitions is no column.
+        threads = path.stat().st_size > MIN_BYTES_FOR_THREADS
+        table = pq.read_table(path, columns=list(wanted), partitioning=None, use_threads=threads, pre_buffer=threads)
     except (ArrowException, OSError) as error:
         raise FileInputError(path.name, f"it is not a Parquet file: {error}") from error
-    for begin in range(0, len(frame), CHUNK_ROWS):
-        chunk = frame.iloc[begin : begin + CHUNK_ROWS]
+    for begin in range(0, table.num_rows, CHUNK_ROWS):
+        chunk = table.slice(begin, CHUNK_ROWS)
         cells = {name: _values(chunk[name]) for name in wanted}
         records = _records(cells)
-        if chunk.isna().to_numpy().any():
+        if any(None in column for column in cells.values()):
             records = [{name: cell for name, cell in record.items() if cell is not None} for record in records]
         yield range(begin, begin + len(records)), records
 
 
-def _values(column: pd.Series) -> list[object]:
+def _values(column: pa.ChunkedArray) -> list[object]:
     """The column's values as plain Python objects, None where there is none."""
-    present = column.notna().tolist()
-    if column.dtype.kind == "M":
-        values = column.dt.as_unit("us").dt.to_pydatetime().tolist()
-    else:
-        values = column.astype(object).tolist()
-    return [value if there else None for value, there in zip(values, present, strict=True)]
+    import pyarrow as pa  # noqa: PLC0415  slow to import
+    import pyarrow.compute as pc  # noqa: PLC0415
+
+    if pa.types.is_timestamp(column.type):
+        # Python's instants have microseconds, and one zone is as good as another for an instant that has any.
+        zone = None if column.type.tz is None else "UTC"
+        column = column.cast(pa.timestamp("us", tz=zone), safe=False)
+    elif pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+    values: list[object] = column.to_pylist()
+    # A list or a record is no cell; as a text it is refused as what it is.
+    return [None if value is None else str(value) for value in values] if pa.types.is_nested(column.type) else values

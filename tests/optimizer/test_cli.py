@@ -321,7 +321,7 @@ def test_version_needs_neither_solver_nor_pandas() -> None:
         "from optimizer.cli import main\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "heavy = {'pyomo', 'highspy', 'pandas', 'plotly'} & sys.modules.keys()\n"
+        "heavy = {'pyomo', 'highspy', 'pandas', 'plotly', 'pyarrow', 'pydantic', 'distributed'} & sys.modules.keys()\n"
         "assert not heavy, heavy\n"
     )
     result = subprocess.run(

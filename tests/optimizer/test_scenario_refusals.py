@@ -636,7 +636,7 @@ class TestParquet:
         (folder / "sessions.csv").unlink()
         session_frame(**{column: [value]}).to_parquet(folder / "sessions.parquet")
 
-        shown = None if "NaN" in why else "[1. 2.]" if isinstance(value, list) else str(value)
+        shown = None if "NaN" in why else "[1.0, 2.0]" if isinstance(value, list) else str(value)
         assert_refused(folder, "sessions.parquet", row=1, field=column, value=shown, why=why)
 
     def test_missing_column(self, folder: Path) -> None:

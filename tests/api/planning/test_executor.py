@@ -32,9 +32,9 @@ from api.settings import Settings
 if __name__ == "__main__":
     executor = SolveExecutor(Settings())
     executor.start()
-    while not executor._executor._processes:
+    while not executor._workers.executor._processes:
         time.sleep(0.01)
-    print(*executor._executor._processes, flush=True)
+    print(*executor._workers.executor._processes, flush=True)
     time.sleep(600)
 """
 
@@ -181,7 +181,7 @@ def test_the_deadline_counts_from_when_a_worker_can_work() -> None:
     """On a busy machine imports take longer than a plan may: nothing is handed over before they are through."""
     made = SolveExecutor(Settings())
     warm: Future[None] = Future()
-    made._warming = [warm]
+    made._workers._warming = [warm]
 
     async def solve_while_cold() -> tuple[int, ScheduleStatus]:
         solving = asyncio.create_task(made.solve(make_scenario(), OPTIONS))
@@ -192,5 +192,5 @@ def test_the_deadline_counts_from_when_a_worker_can_work() -> None:
         return before, (await solving).status
 
     with ThreadPoolExecutor(1) as workers:
-        made._executor = workers
+        made._workers._executor = workers
         assert asyncio.run(solve_while_cold()) == (0, ScheduleStatus.OPTIMAL)

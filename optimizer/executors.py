@@ -1,0 +1,233 @@
+"""Where plans are made when not here: processes of our own, or a Dask cluster, behind one executor."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from multiprocessing import connection
+from typing import Any, TypeVar
+
+from models.domain import CapacityGroup, Charger, ChargingSession, Scenario, Site
+from models.errors import InputError, SolverError
+from optimizer.engine import optimize
+from optimizer.options import OptimizeOptions
+
+T = TypeVar("T")
+
+ANSWER_WITHIN_S = 20.0
+"""How long a scheduler may take to answer the first call."""
+
+
+class Workers:
+    """Processes of our own, or the workers of a Dask cluster, behind one `concurrent.futures.Executor`.
+
+    What runs there is sent by its name, so they must be able to import it.
+
+    Args:
+        processes: How many of our own.
+        cluster: Address of a Dask scheduler that takes their place, such as ``tcp://scheduler:8786``.
+        options: How they will be asked to plan; what that takes is imported at the start.
+        niceness: By how much our processes give way to others; see ``nice(2)``.
+        answer_within_s: How long the scheduler may take to answer, s.
+    """
+
+    def __init__(
+        self,
+        *,
+        processes: int = 1,
+        cluster: str | None = None,
+        options: OptimizeOptions | None = None,
+        niceness: int = 0,
+        answer_within_s: float | None = None,
+    ) -> None:
+        self._processes = processes
+        self._cluster = cluster
+        self._options = options or OptimizeOptions()
+        self._niceness = niceness
+        self._answer_within_s = ANSWER_WITHIN_S if answer_within_s is None else answer_within_s
+        self._executor: Executor | None = None
+        self._client: Any = None
+        self._warming: Sequence[Future[None]] = ()
+        self._replacing = threading.Lock()
+
+    @property
+    def executor(self) -> Executor | None:
+        """What takes work; None before the start and after the end, another one after a replacement."""
+        return self._executor
+
+    @property
+    def places(self) -> int:
+        """How many pieces of work run at once; workers of a cluster come and go."""
+        if self._client is None:
+            return self._processes
+        threads: dict[str, int] = self._client.nthreads()
+        return max(1, sum(threads.values()))
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the work may run on machines that do not have our files."""
+        return self._cluster is not None
+
+    @property
+    def warm(self) -> bool:
+        """Whether new processes have imported what they need."""
+        return all(future.done() for future in self._warming)
+
+    def wait_until_warm(self, timeout_s: float) -> None:
+        """Wait for new processes, for some time at most, s."""
+        wait(self._warming, timeout_s)
+
+    def start(self) -> None:
+        """Start the processes, or connect to the cluster.
+
+        Raises:
+            InputError: The cluster cannot be reached.
+        """
+        self._executor = self._pool() if self._cluster is None else self._connected(self._cluster)
+
+    def close(self, *, patience_s: float = 0.0) -> None:
+        """End the processes, or leave the cluster; what has not begun does not begin.
+
+        Args:
+            patience_s: How long processes may take to finish, s.
+        """
+        executor, self._executor = self._executor, None
+        if isinstance(executor, ProcessPoolExecutor):
+            _end(executor, patience_s=patience_s)
+        elif executor is not None:
+            executor.shutdown(wait=False)
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
+    def submit(self, work: Callable[[], T]) -> Future[T]:
+        """Have some work done.
+
+        Raises:
+            BrokenExecutor: There is nobody to do it: a process died, or they were not started.
+        """
+        if self._executor is None:
+            raise BrokenExecutor("the workers were not started")
+        return self._executor.submit(work)
+
+    def replace(self, broken: Executor | None) -> None:
+        """Start processes anew, once, where they died or hang; a cluster looks after its own."""
+        with self._replacing:
+            if self._executor is not broken or not isinstance(broken, ProcessPoolExecutor):
+                return
+            _end(broken, patience_s=0.0)
+            self._executor = self._pool()
+
+    def check(self) -> None:
+        """Have one of them plan something small.
+
+        Raises:
+            SolverConfigError: The solver is not there, or refuses an option.
+            InputError: A worker of the cluster has another version of this program, or none.
+            SolverError: It cannot plan.
+        """
+        here = version("oscp-capacity-optimizer")
+        try:
+            there = self.submit(_Check(self._options)).result()
+        except ImportError as error:
+            raise InputError(
+                f"the workers at {self._cluster} cannot import this program ({error}); install it"
+            ) from error
+        except BrokenExecutor as error:
+            raise SolverError(f"a worker process died at its start: {error}") from error
+        if there != here:
+            raise InputError(f"the workers at {self._cluster} have version {there} of this program, here is {here}")
+
+    def _pool(self) -> ProcessPoolExecutor:
+        pool = ProcessPoolExecutor(
+            self._processes,
+            # Threads and connections of this process must not be copied into a worker.
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_prepare_worker,
+            initargs=(self._niceness,),
+        )
+        self._warming = [pool.submit(warm_up, self._options) for _ in range(self._processes)]
+        return pool
+
+    def _connected(self, address: str) -> Executor:
+        try:
+            from distributed import Client  # noqa: PLC0415 - an extra, and a second to import
+        except ImportError:
+            raise InputError(
+                f"{address} is a Dask scheduler, and distributed is not installed; install the extra 'cluster'"
+            ) from None
+        try:
+            self._client = Client(  # type: ignore[no-untyped-call]
+                address, timeout=self._answer_within_s, set_as_default=False
+            )
+        except (OSError, TimeoutError, ValueError) as error:
+            raise InputError(f"no Dask scheduler answers at {address}: {error}") from error
+        executor: Executor = self._client.get_executor(pure=False)
+        return executor
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class _Check:
+    """What `Workers.check` sends; a class, so that a worker without this program fails when it unpacks it."""
+
+    def __init__(self, options: OptimizeOptions) -> None:
+        self._options = options
+
+    def __call__(self) -> str:
+        warm_up(self._options)
+        return version("oscp-capacity-optimizer")
+
+
+def warm_up(options: OptimizeOptions) -> None:
+    """Solve something small, so that the first plan does not wait for imports."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    site = Site(
+        site_id="warm-up",
+        groups=(CapacityGroup(group_id="main", import_limit_kw=10.0),),
+        chargers=(Charger(charger_id="C1", group_id="main", max_power_kw=10.0),),
+    )
+    session = ChargingSession(
+        session_id="S1", charger_id="C1", arrival=start, departure=start + timedelta(hours=1), energy_kwh=1.0
+    )
+    optimize(Scenario(site=site, sessions=(session,)), options)
+
+
+def _end(pool: ProcessPoolExecutor, *, patience_s: float) -> None:
+    """End processes whatever they are at."""
+    ids = set(getattr(pool, "_processes", None) or ())
+    workers = [process for process in multiprocessing.active_children() if process.pid in ids]
+    pool.shutdown(wait=False, cancel_futures=True)
+    end_s = time.monotonic() + patience_s
+    for process in workers:
+        process.join(max(0.0, end_s - time.monotonic()))
+        process.kill()
+
+
+def _prepare_worker(niceness: int) -> None:
+    # A terminal and a service manager signal every process; who started the workers tells them when to end.
+    for ignored in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ignored, signal.SIG_IGN)
+    if niceness and hasattr(os, "nice"):
+        os.nice(niceness)
+    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A process that is killed tells its workers nothing; they must not outlive it."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

@@ -1,0 +1,114 @@
+"""What a worker does with a chunk of scenarios: read, plan, and hand back tables; one that fails stops no other."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from models.errors import CapacityOptimizerError
+from optimizer.engine import optimize
+from optimizer.options import OptimizeOptions
+from optimizer.scenario_io.batch_source import BatchSource, ScenarioKey
+from optimizer.scenario_io.batch_tables import ChunkResult, FailedScenario, PlannedScenario, to_result
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanWork:
+    """Plans the scenarios of a source.
+
+    Args:
+        source: Where they lie.
+        options: How to plan each.
+        send_files: Whether workers get the files along with the task, since they may not see ours.
+    """
+
+    source: BatchSource
+    options: OptimizeOptions
+    send_files: bool = False
+
+    def task(self, chunk: tuple[ScenarioKey, ...]) -> Callable[[], ChunkResult]:
+        """What a worker is sent."""
+        if self.send_files:
+            return partial(plan_sent_chunk, self.source, chunk, self._files(chunk), self.options)
+        return partial(plan_chunk, self.source, chunk, self.options)
+
+    def lost(self, item: ScenarioKey, reason: str) -> ChunkResult:
+        """A scenario that no worker survives."""
+        return to_result((), (FailedScenario(key=item, error=reason, error_type="WorkerDied"),))
+
+    def _files(self, chunk: tuple[ScenarioKey, ...]) -> dict[str, bytes]:
+        """Files of some scenarios by their place below the source; those that several share are there once."""
+        files: dict[str, bytes] = {}
+        for path in sorted({path for key in chunk for path in self.source.files(key)}):
+            with suppress(OSError):  # the worker tells that it is missing
+                files[path.relative_to(self.source.root).as_posix()] = path.read_bytes()
+        return files
+
+
+def plan_sent_chunk(
+    source: BatchSource, chunk: tuple[ScenarioKey, ...], files: dict[str, bytes], options: OptimizeOptions
+) -> ChunkResult:
+    """As `plan_chunk`, with the files that came along."""
+    with _unpacked(files) as root:
+        return plan_chunk(replace(source, root=root), chunk, options)
+
+
+def plan_chunk(source: BatchSource, chunk: tuple[ScenarioKey, ...], options: OptimizeOptions) -> ChunkResult:
+    """Plan some scenarios one after the other.
+
+    Args:
+        source: Where they lie.
+        chunk: Which.
+        options: How to plan each.
+
+    Returns:
+        Their plans and figures; for one without a plan what is wrong with it.
+    """
+    planned: list[PlannedScenario] = []
+    failed: list[FailedScenario] = []
+    for key in chunk:
+        started = time.perf_counter()
+        try:
+            planned.append(_plan(source, key, options))
+        except (CapacityOptimizerError, OSError) as error:
+            failed.append(_failure(key, error, started))
+        except Exception as error:
+            # The other scenarios of a batch do not go without a plan for a mistake in this program.
+            logger.exception("scenario=%s cannot be planned", key.name)
+            failed.append(_failure(key, error, started))
+    return to_result(planned, failed)
+
+
+def _plan(source: BatchSource, key: ScenarioKey, options: OptimizeOptions) -> PlannedScenario:
+    started = time.perf_counter()
+    loaded = source.load(key)
+    read_s = time.perf_counter() - started
+    with loaded.naming_files():
+        schedule = optimize(loaded.scenario, options)
+    return PlannedScenario(key=key, scenario=loaded.scenario, schedule=schedule, notes=loaded.notes, read_s=read_s)
+
+
+def _failure(key: ScenarioKey, error: Exception, started: float) -> FailedScenario:
+    return FailedScenario(
+        key=key, error=str(error), error_type=type(error).__name__, seconds=time.perf_counter() - started
+    )
+
+
+@contextmanager
+def _unpacked(files: dict[str, bytes]) -> Iterator[Path]:
+    """A folder with the files, for as long as the block lasts."""
+    with tempfile.TemporaryDirectory(prefix="oscp-batch-") as name:
+        root = Path(name).resolve()
+        for place, content in files.items():
+            path = root / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        yield root
