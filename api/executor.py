@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 PATIENCE_S = 5.0
 """How long a worker may be late beyond the deadline that the solver itself keeps."""
+HEALTH_TIMEOUT_S = 5.0
+"""How long a cluster may take to say whether it has workers."""
 NICENESS = 10
 WARM_UP_S = 60.0
 """How long a new worker may take to import what it needs, on a busy machine, before deadlines count."""
@@ -52,10 +54,21 @@ class SolveExecutor:
         self._free = asyncio.Semaphore(settings.solver_processes)
         self._alone = asyncio.Lock()
 
-    @property
-    def alive(self) -> bool:
-        """Whether it was started and not closed."""
-        return self._executor is not None
+    async def healthy(self) -> bool:
+        """Whether somebody is there to solve; processes that have died are started anew."""
+        executor = self._executor
+        if isinstance(executor, ProcessPoolExecutor):
+            if len(_workers_of(executor)) == self.places:
+                return True
+            await asyncio.to_thread(self._replace, executor)
+            return False
+        if executor is None or self._client.status != "running":
+            return False
+        try:
+            async with asyncio.timeout(HEALTH_TIMEOUT_S):
+                return await asyncio.to_thread(self._has_workers)
+        except (TimeoutError, OSError):
+            return False
 
     @property
     def places(self) -> int:
@@ -156,6 +169,10 @@ class SolveExecutor:
             _end(broken, patience_s=0.0)
             self._executor = self._pool()
 
+    def _has_workers(self) -> bool:
+        """Whether the cluster has any: without one, its scheduler takes work and nobody does it."""
+        return bool(self._client.sync(self._client.scheduler.identity, n_workers=1)["workers"])
+
     def _pool(self) -> ProcessPoolExecutor:
         pool = ProcessPoolExecutor(
             self._settings.solver_processes,
@@ -197,13 +214,18 @@ async def _submitted(executor: Executor | None, work: Callable[[], T]) -> T:
 
 def _end(pool: ProcessPoolExecutor, *, patience_s: float) -> None:
     """End processes whatever they are at: what they make is published elsewhere, or not at all."""
-    ids = set(getattr(pool, "_processes", None) or ())
-    workers = [process for process in multiprocessing.active_children() if process.pid in ids]
+    workers = _workers_of(pool)
     pool.shutdown(wait=False, cancel_futures=True)
     end_s = time.monotonic() + patience_s
     for process in workers:
         process.join(max(0.0, end_s - time.monotonic()))
         process.kill()
+
+
+def _workers_of(pool: ProcessPoolExecutor) -> list[multiprocessing.process.BaseProcess]:
+    """Those that are alive."""
+    ids = set(getattr(pool, "_processes", None) or ())
+    return [process for process in multiprocessing.active_children() if process.pid in ids]
 
 
 def _reason(error: Exception) -> str:

@@ -254,7 +254,7 @@ class Sites:
         unattended = site.c.version > site.c.attended_version
         waiting = and_(unattended, or_(rested, site.c.change_version > func.coalesce(site.c.failed_version, -1)))
         statement = (
-            select(site.c.site_id)
+            select(site.c.site_id, unattended.label("unattended"), site.c.updated_at, site.c.due_at)
             .where(
                 or_(waiting, and_(site.c.due_at <= now, rested)),
                 or_(
@@ -271,8 +271,8 @@ class Sites:
             statement = statement.where(site.c.site_id.in_(site_ids))
         until = now + timedelta(seconds=lease_s)
         leases = [
-            SiteLease(site_id=site_id, token=secrets.token_hex(8), until=until)
-            for site_id in self._connection.execute(statement).scalars().all()
+            SiteLease(site_id=row.site_id, token=secrets.token_hex(8), until=until, waited_s=_waited_s(row, now))
+            for row in self._connection.execute(statement).all()
         ]
         for lease in leases:
             self._connection.execute(
@@ -471,6 +471,11 @@ def _no_site(site_id: str) -> NotFoundError:
 
 def _sessions_of(site_id: str) -> Any:  # noqa: ANN401 - a statement
     return select(charging_session).where(charging_session.c.site_id == site_id)
+
+
+def _waited_s(row: Row[Any], now: datetime) -> float:
+    since: datetime = row.updated_at if row.unattended else row.due_at
+    return max(0.0, (now - since).total_seconds())
 
 
 def _stated_at(known: Row[Any] | None, energy_kwh: float, now: datetime) -> datetime:
