@@ -38,7 +38,7 @@ MAX_HEAD_BYTES = 65_536
 """Longest head of a request, give or take what is read at once."""
 SHUTDOWN_TIMEOUT_S = 15
 EVENTS = b"text/event-stream"
-WORKER_TIMEOUT_S = 60
+WORKER_TIMEOUT_S = 120
 
 NO_KEY = """\
 oscp-serve needs the key of the operator, who creates peers and sites. Make one and start again:
