@@ -24,7 +24,7 @@ from api.oscp_client import OscpClient
 from api.persistence import DatabaseUnavailableError, UnknownRevisionError
 from api.persistence.maintenance import prune
 from api.planner import Planner
-from api.routes import health, optimize, oscp, page, peers, sites
+from api.routes import health, optimize, oscp, page, peers, reports, sites
 from api.supervision import Loops
 
 logger = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ def create_app(context: Context, *, loops: bool = True, executor: SolveExecutor 
     app.add_middleware(RequestIds)
     if not isinstance(context.tracer, NoOpTracer):
         app.add_middleware(RequestTraces, tracer=context.tracer)
-    for routes in (oscp, peers, sites, optimize, health, page):
+    for routes in (oscp, peers, sites, reports, optimize, health, page):
         app.include_router(routes.router)
     return app
 

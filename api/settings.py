@@ -138,7 +138,9 @@ class Settings(BaseSettings):
     max_backoff_s: Seconds = Field(default=300.0, description="Longest pause between two attempts to deliver, s")
 
     retention_days: float = Field(
-        default=30.0, gt=0, description="Age at which messages, plans and deliveries are deleted, d"
+        default=62.0,
+        gt=0,
+        description="Age at which messages, plans, deliveries and sessions are deleted, d; a report needs two months",
     )
     sign_in_hours: float = Field(
         default=24.0, gt=0, le=24 * 366, description="How long a sign-in to the page lasts without being used, h"

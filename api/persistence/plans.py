@@ -71,6 +71,17 @@ class Plans:
         statement = select(*columns).select_from(site).join(plan, plan.c.number == newest).order_by(plan.c.site_id)
         return [PlanFigures(**row._mapping) for row in self._connection.execute(statement)]  # noqa: SLF001
 
+    def in_force_between(self, site_id: str, start: datetime, end: datetime) -> Sequence[StoredPlan]:
+        """Plans of a site that were in force at any instant of a time, in the order in which they were made."""
+        own = plan.c.site_id == site_id
+        first = select(func.max(plan.c.number)).where(own, plan.c.made_at <= start).scalar_subquery()
+        statement = (
+            select(plan)
+            .where(own, plan.c.number >= func.coalesce(first, 0), plan.c.made_at < end)
+            .order_by(plan.c.number)
+        )
+        return [_to_plan(row) for row in self._connection.execute(statement)]
+
     def of_site(self, site_id: str, *, since: datetime, limit: int) -> Sequence[StoredPlan]:
         """Plans of a site made since an instant, the newest first."""
         statement = (

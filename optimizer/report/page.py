@@ -109,6 +109,11 @@ def render_report(schedule: Schedule, site: Site, *, title: str | None = None) -
     return page.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate in an id must not spoil the file
 
 
+def style_sheet() -> str:
+    """The style of a report, for light and dark and wide and narrow screens."""
+    return _asset("report.css")
+
+
 def _asset(name: str) -> str:
     return resources.files("optimizer.report").joinpath(name).read_text(encoding="utf-8")
 
