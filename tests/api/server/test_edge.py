@@ -7,10 +7,12 @@ import re
 import ssl
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -108,8 +110,6 @@ def test_forwarded_headers_are_believed_of_trusted_proxies_only(
 
 def test_processes_of_one_server_count_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever process answers, it tells what all have counted."""
-    (tmp_path / "run").mkdir(mode=0o700)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     port, asked = free_port(), 30
     url = f"http://127.0.0.1:{port}"
 
@@ -119,7 +119,9 @@ def test_processes_of_one_server_count_together(tmp_path: Path, monkeypatch: pyt
         return float(found[0]) if found else 0.0
 
     with (
-        database("postgresql", tmp_path) as database_url,
+        TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True) as folder,
+        monkeypatch.context() as variables,
+        database_in(folder, variables) as database_url,
         server_process(database_url, tmp_path / "log", operator_key=KEY, port=port, arguments=["--workers", "2"]),
     ):
         wait_for(lambda: '"ready":true' in tolerant(f"{url}/readyz"))
@@ -128,6 +130,14 @@ def test_processes_of_one_server_count_together(tmp_path: Path, monkeypatch: pyt
             get(f"{url}/readyz")
 
         assert {counted() for _ in range(10)} == {before + asked}
+
+
+@contextmanager
+def database_in(folder: str, variables: pytest.MonkeyPatch) -> Iterator[str]:
+    """A PostgreSQL in a folder that is not ours alone: another user runs it where we are root."""
+    variables.setenv("XDG_RUNTIME_DIR", folder)
+    with database("postgresql", Path(folder)) as url:
+        yield url
 
 
 def tolerant(url: str) -> str:
