@@ -36,7 +36,7 @@ def command(kind: str, page: Path) -> list[str]:
     if kind == "python":
         return [sys.executable, "-c", script(page, kind)]
     whole = "trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n" + script(page, kind)
-    return ["bash", "-euo", "pipefail", "-m", "-c", whole]
+    return ["bash", "-euo", "pipefail", "-c", whole]
 
 
 @pytest.mark.parametrize(("page", "kind"), runnable(), ids=lambda value: getattr(value, "name", value))
@@ -51,7 +51,7 @@ def test_a_snippet_runs(page: Path, kind: str, tmp_path: Path) -> None:
         env=variables | {"PATH": programs, "PYTHONPATH": str(ROOT), "PORT": str(free_port())},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
 
