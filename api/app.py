@@ -10,6 +10,7 @@ from datetime import timedelta
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from opentelemetry.trace import NoOpTracer
 from starlette.types import Lifespan
 
 from api.context import Context
@@ -18,12 +19,12 @@ from api.dependencies import TokenMemory
 from api.errors import install_error_handlers
 from api.executor import SolveExecutor
 from api.heartbeat import Heartbeats
-from api.middleware import RequestIds, RequestLimits, RequestMetrics
+from api.middleware import RequestIds, RequestLimits, RequestMetrics, RequestTraces
 from api.oscp_client import OscpClient
-from api.persistence import DatabaseUnavailableError
+from api.persistence import DatabaseUnavailableError, UnknownRevisionError
 from api.persistence.maintenance import prune
 from api.planner import Planner
-from api.routes import health, optimize, oscp, page, peers, sites
+from api.routes import health, optimize, oscp, page, peers, reports, sites
 from api.supervision import Loops
 
 logger = logging.getLogger(__name__)
@@ -68,7 +69,9 @@ def create_app(context: Context, *, loops: bool = True, executor: SolveExecutor 
     app.add_middleware(RequestLimits, max_body_bytes=settings.max_body_bytes, body_timeout_s=settings.body_timeout_s)
     app.add_middleware(RequestMetrics, metrics=context.metrics)
     app.add_middleware(RequestIds)
-    for routes in (oscp, peers, sites, optimize, health, page):
+    if not isinstance(context.tracer, NoOpTracer):
+        app.add_middleware(RequestTraces, tracer=context.tracer)
+    for routes in (oscp, peers, sites, reports, optimize, health, page):
         app.include_router(routes.router)
     return app
 
@@ -124,7 +127,7 @@ async def _migrate(context: Context) -> None:
     while True:
         try:
             await asyncio.to_thread(context.database.migrate)
-        except DatabaseUnavailableError as error:
+        except (DatabaseUnavailableError, UnknownRevisionError) as error:
             logger.warning("database: %s; tried again in %s s", error, DATABASE_PAUSE_S)
             await asyncio.sleep(DATABASE_PAUSE_S)
         else:

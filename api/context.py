@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 
+from opentelemetry.trace import NoOpTracer, Tracer
+
 from api.clock import Clock
 from api.metrics import Metrics
 from api.persistence import Database
@@ -44,6 +46,7 @@ class Context:
         base_url: What peers append paths to: the public URL and ``/oscp/co/2.0``.
         site_changed: Notified after a site was changed.
         outbox_filled: Notified after a message was put into the outbox.
+        tracer: Begins spans for OpenTelemetry; by default of a kind that nobody sees.
     """
 
     settings: Settings
@@ -54,3 +57,4 @@ class Context:
     base_url: str
     site_changed: Signal = field(default_factory=Signal)
     outbox_filled: Signal = field(default_factory=Signal)
+    tracer: Tracer = field(default_factory=NoOpTracer)

@@ -1,8 +1,9 @@
-"""oscp-database: migrate, back up and restore the state of a server."""
+"""oscp-database: upgrade, roll back, back up and restore the state of a server."""
 
 from __future__ import annotations
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from api.settings import DEFAULT_DATABASE
 from models.errors import CapacityOptimizerError
 
 app = typer.Typer(
-    help="Migrate, back up and restore the state of oscp-serve.", no_args_is_help=True, add_completion=False
+    help="Upgrade, roll back, back up and restore the state of oscp-serve.", no_args_is_help=True, add_completion=False
 )
 
 DatabaseUrl = Annotated[
@@ -25,14 +26,31 @@ DatabaseUrl = Annotated[
 
 
 @app.command()
-def migrate(database_url: DatabaseUrl = DEFAULT_DATABASE) -> None:
+def current(database_url: DatabaseUrl = DEFAULT_DATABASE) -> None:
+    """Print the revision of the tables, and the one that this program needs."""
+    with closing(Database(database_url)) as database:
+        _print_revision(database)
+
+
+@app.command()
+def upgrade(
+    revision: Annotated[str, typer.Argument(help="Up to where")] = "head", database_url: DatabaseUrl = DEFAULT_DATABASE
+) -> None:
     """Bring the tables to the newest revision; oscp-serve does so itself when it starts."""
-    database = Database(database_url)
-    try:
-        database.migrate()
-        print(f"{database.revision()[0]} is the newest revision")
-    finally:
-        database.close()
+    with closing(Database(database_url)) as database:
+        database.migrate(revision)
+        _print_revision(database)
+
+
+@app.command()
+def downgrade(
+    revision: Annotated[str, typer.Argument(help="What the older program's `oscp-database current` says it needs")],
+    database_url: DatabaseUrl = DEFAULT_DATABASE,
+) -> None:
+    """Take the tables back for an older program; stop the servers and back up first."""
+    with closing(Database(database_url)) as database:
+        database.migrate_back(revision)
+        _print_revision(database)
 
 
 @app.command()
@@ -52,6 +70,11 @@ def restore(
     """Put a backup in the place of a SQLite database; stop the server first."""
     read_backup(source, database_url)
     print(f"{database_url} holds what was in {source}")
+
+
+def _print_revision(database: Database) -> None:
+    present, needed = database.revision()
+    print(f"the tables are at revision {present or 'none'}; this program needs {needed}")
 
 
 def main() -> int:

@@ -7,10 +7,13 @@ import logging
 from collections import Counter
 from datetime import timedelta
 
+from opentelemetry import trace
+from opentelemetry.trace import SpanKind, Status, StatusCode
 from tenacity import RetryCallState, Retrying
 from tenacity.wait import wait_exponential_jitter
 
 from api.context import Context
+from api.logs import log_fields
 from api.oscp_client import Answer, OscpClient, PeerUnreachableError
 from api.persistence import NotFoundError, Transaction
 from api.records import OutboxKind, OutboxMessage, Peer, PeerState, TokenKind
@@ -122,6 +125,18 @@ class Delivery:
             logger.error("a delivery failed: %s", error, exc_info=error)
 
     async def _deliver(self, entry: OutboxMessage) -> None:
+        message = entry.message
+        ids = {"peer": message.peer_id, "request": message.request_id, "correlation": message.correlation_id}
+        ids |= {"site": message.site_id or "", "plan": message.plan_id or ""}
+        span = self._context.tracer.start_as_current_span(
+            f"deliver {message.kind}",
+            kind=SpanKind.CLIENT,
+            attributes={f"oscp.{name}": value for name, value in ids.items()},
+        )
+        with log_fields(**ids), span:
+            await self._attempt(entry)
+
+    async def _attempt(self, entry: OutboxMessage) -> None:
         database = self._context.database
         try:
             peer = await database.read(lambda tx: tx.peers.get(entry.message.peer_id))
@@ -214,6 +229,7 @@ class Delivery:
 
         await self._context.database.write(note)
         self._count(message.kind, "given up" if give_up else "failed")
+        trace.get_current_span().set_status(Status(StatusCode.ERROR, error))
         logger.log(
             logging.WARNING if give_up else logging.INFO,
             "peer=%s request=%s %s %s after attempt %d: %s",

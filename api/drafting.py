@@ -209,6 +209,9 @@ def _stored(work: SiteWork, situation: Situation, schedule: Schedule, now: datet
         end=schedule.grid.end.astimezone(UTC),
         status=schedule.status,
         document=json.dumps(document, separators=(",", ":")),
+        unmet_kwh=schedule.unmet_energy_kwh,
+        gap=schedule.gap,
+        limit_margin_kw=schedule.limit_margin_kw,
     )
 
 

@@ -24,6 +24,9 @@ T = TypeVar("T")
 PATIENCE_S = 5.0
 """How long a worker may be late beyond the deadline that the solver itself keeps."""
 
+HEALTH_TIMEOUT_S = 5.0
+"""How long it may take to say whether somebody is there to solve."""
+
 NICENESS = 10
 """To take a message comes before planning on an older one."""
 WARM_UP_S = 60.0
@@ -50,10 +53,13 @@ class SolveExecutor:
         self._free = asyncio.Semaphore(settings.solver_processes)
         self._alone = asyncio.Lock()
 
-    @property
-    def alive(self) -> bool:
-        """Whether it was started and not closed."""
-        return self._workers.executor is not None
+    async def healthy(self) -> bool:
+        """Whether somebody is there to solve; processes that have died are started anew."""
+        try:
+            async with asyncio.timeout(HEALTH_TIMEOUT_S):
+                return await asyncio.to_thread(self._workers.are_healthy)
+        except (TimeoutError, OSError):
+            return False
 
     @property
     def places(self) -> int:

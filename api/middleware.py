@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import time
 import uuid
 
+from opentelemetry.propagate import extract
+from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import CORRELATION_HEADER, error_response
+from api.logs import log_fields
 from api.metrics import Metrics
+
+logger = logging.getLogger(__name__)
 
 MAX_ID_LENGTH = 256
 """The longest id seen has 36 characters."""
 ID_HEADERS = ("X-Request-ID", CORRELATION_HEADER)
 SMALL_BODY_BYTES = 64_000
 """A rest of a body up to this size is let in after an early answer, so that the connection can be used again."""
+REFUSED = "400"
+"""From this status on an answer is a refusal or failure, and leaves a line in the log."""
 KNOWN_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+SERVER_ERROR = 500
 CLOSE = {"Connection": "close"}
 STREAMS = frozenset({"/page/events"})
 """Answers that last as long as somebody watches: how long says nothing."""
@@ -60,10 +69,11 @@ class RequestIds:
                 MutableHeaders(scope=message)[CORRELATION_HEADER] = answer_id
             await send(message)
 
-        if problem:
-            await error_response(400, problem)(scope, receive, send_with_id)
-        else:
-            await self._app(scope, receive, send_with_id)
+        with log_fields(request=answer_id, correlation=scope["state"]["message_correlation_id"]):
+            if problem:
+                await error_response(400, problem)(scope, receive, send_with_id)
+            else:
+                await self._app(scope, receive, send_with_id)
 
 
 def _id_problem(headers: Headers, name: str) -> str | None:
@@ -190,5 +200,65 @@ class RequestMetrics:
             route = getattr(scope.get("route"), "path", "other")
             method = scope["method"] if scope["method"] in KNOWN_METHODS else "other"
             self._metrics.requests.labels(route, method, status).inc()
+            seconds = time.perf_counter() - started_s
             if route not in STREAMS:
-                self._metrics.request_seconds.labels(route).observe(time.perf_counter() - started_s)
+                self._metrics.request_seconds.labels(route).observe(seconds)
+            if status >= REFUSED:
+                _note_refusal(scope, method, route, status, seconds)
+
+
+def _note_refusal(scope: Scope, method: str, route: str, status: str, seconds: float) -> None:
+    logger.info(
+        "request=%s client=%s %s %s answered %s in %.3f s",
+        scope.get("state", {}).get("correlation_id", ""),
+        (scope.get("client") or ("unknown",))[0],
+        method,
+        route,
+        status,
+        seconds,
+    )
+
+
+class RequestTraces:
+    """A span for every request, within the trace of the caller where its headers name one.
+
+    Args:
+        app: What is behind.
+        tracer: Begins the spans.
+    """
+
+    def __init__(self, app: ASGIApp, tracer: Tracer) -> None:
+        self._app = app
+        self._tracer = tracer
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        method = scope["method"]
+        with self._tracer.start_as_current_span(
+            method, context=extract(Headers(scope=scope)), kind=SpanKind.SERVER
+        ) as span:
+
+            async def send_and_note(message: Message) -> None:
+                if message["type"] == "http.response.start":
+                    span.set_attribute("http.response.status_code", message["status"])
+                    if message["status"] >= SERVER_ERROR:
+                        span.set_status(Status(StatusCode.ERROR))
+                await send(message)
+
+            try:
+                await self._app(scope, receive, send_and_note)
+            finally:
+                route = getattr(scope.get("route"), "path", "other")
+                state = scope.get("state", {})
+                span.update_name(f"{method} {route}")
+                span.set_attributes(
+                    {
+                        "http.request.method": method,
+                        "http.route": route,
+                        "oscp.request_id": state.get("request_id", ""),
+                        "oscp.correlation_id": state.get("message_correlation_id", ""),
+                    }
+                )

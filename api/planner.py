@@ -9,12 +9,14 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
+from opentelemetry import trace
 from tenacity import RetryCallState, Retrying
 from tenacity.wait import wait_exponential_jitter
 
 from api.context import Context
 from api.drafting import Draft, Task, require_that_it_still_holds
 from api.executor import SolveExecutor
+from api.logs import log_fields
 from api.persistence import DatabaseUnavailableError, LeaseLostError, NotFoundError, Transaction
 from api.records import SiteLease, SiteWork, StoredPlan
 from api.situation import PlanningRules
@@ -64,6 +66,7 @@ class Planner:
             lambda tx: tx.sites.lease_due(owner=self._context.owner, now=now, lease_s=settings.lease_s, limit=room)
         )
         for lease in leases:
+            self._context.metrics.lease_wait_seconds.observe(lease.waited_s)
             task = asyncio.create_task(self.attend(lease))
             self._under_way.add(task)
             task.add_done_callback(self._finished)
@@ -84,8 +87,13 @@ class Planner:
 
     async def attend(self, lease: SiteLease) -> None:
         """Look at a site, and plan it where there is a reason to; the lease is handed back in any case."""
+        with log_fields(site=lease.site_id):
+            await self._attend_or_note(lease)
+
+    async def _attend_or_note(self, lease: SiteLease) -> None:
         try:
-            await self._attend(lease)
+            with self._context.tracer.start_as_current_span("plan", attributes={"oscp.site": lease.site_id}):
+                await self._attend(lease)
         except (LeaseLostError, NotFoundError) as error:
             logger.info("site=%s %s", lease.site_id, error)
         except DatabaseUnavailableError:
@@ -113,12 +121,15 @@ class Planner:
             return
         await self._write(lease, work, draft)
         if draft.plan is not None:
-            self._note(draft.plan, draft, time.perf_counter() - started_s)
+            with log_fields(plan=draft.plan.plan_id):
+                self._note(draft.plan, draft, time.perf_counter() - started_s)
 
     def _note(self, plan: StoredPlan, draft: Draft, seconds: float) -> None:
+        trace.get_current_span().set_attributes(
+            {"oscp.plan": plan.plan_id, "oscp.reason": draft.reason, "oscp.status": plan.status}
+        )
         metrics = self._context.metrics
-        metrics.plans.labels(plan.status).inc()
-        metrics.unmet_kwh.labels(plan.site_id).set(draft.unmet_kwh)
+        metrics.plans.labels(plan.status, draft.reason).inc()
         metrics.plan_seconds.observe(seconds)
         if draft.messages:
             self._context.outbox_filled.notify()

@@ -172,11 +172,13 @@ class SiteLease:
         site_id: The site.
         token: Names this lease; what is done under a lease that has passed to another is refused.
         until: When it ends unless renewed.
+        waited_s: How long the site had waited for it, s: since its last change, or since it was due.
     """
 
     site_id: str
     token: str
     until: datetime
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +217,9 @@ class StoredPlan:
         end: First instant it does not cover any more.
         status: As in `models.domain.ScheduleStatus`.
         document: Summary and schedule as JSON (see `optimizer.scenario_io.plan_document`).
+        unmet_kwh: Energy that it leaves undelivered and could have been served, kWh.
+        gap: How far it may be from the best plan, as a share; None where nothing is known of that.
+        limit_margin_kw: Least distance from a limit, kW; None where nothing limits.
     """
 
     plan_id: str
@@ -225,6 +230,30 @@ class StoredPlan:
     end: datetime
     status: str
     document: str
+    unmet_kwh: float | None = None
+    gap: float | None = None
+    limit_margin_kw: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanFigures:
+    """The plan in force of a site in figures; None where it was made before they were noted, or nothing limits.
+
+    Args:
+        site_id: The site.
+        made_at: When it was made.
+        status: As in `models.domain.ScheduleStatus`.
+        unmet_kwh: See `StoredPlan`.
+        gap: See `StoredPlan`.
+        limit_margin_kw: See `StoredPlan`.
+    """
+
+    site_id: str
+    made_at: datetime
+    status: str
+    unmet_kwh: float | None
+    gap: float | None
+    limit_margin_kw: float | None
 
 
 class OutboxKind(StrEnum):

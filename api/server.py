@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import socket
 import sys
@@ -11,6 +12,8 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import uvicorn
@@ -26,6 +29,7 @@ from api.logs import logging_config
 from api.metrics import Metrics
 from api.persistence import Database
 from api.settings import Settings
+from api.tracing import require_installed, tracer_of
 from models.errors import CapacityOptimizerError, InputError
 
 OSCP_PATH = "/oscp/co/2.0"
@@ -34,6 +38,7 @@ MAX_HEAD_BYTES = 65_536
 """Longest head of a request, give or take what is read at once."""
 SHUTDOWN_TIMEOUT_S = 15
 EVENTS = b"text/event-stream"
+WORKER_TIMEOUT_S = 120
 
 NO_KEY = """\
 oscp-serve needs the key of the operator, who creates peers and sites. Make one and start again:
@@ -103,22 +108,26 @@ class AppFactory:
         settings: As given at the start.
         public_url: Under which peers reach the server.
         clock: Tells the time.
+        metrics_folder: Where the processes of this server count together; None where it is one.
     """
 
     settings: Settings
     public_url: str
     clock: Clock
+    metrics_folder: Path | None = None
 
     def __call__(self) -> object:
         """The application with a database of its own."""
         database = Database(self.settings.database_url, token_key=_revealed(self.settings.token_key))
+        owner = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         context = Context(
             settings=self.settings,
             clock=self.clock,
             database=database,
-            metrics=Metrics(),
-            owner=f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}",
+            metrics=Metrics(self.metrics_folder),
+            owner=owner,
             base_url=self.public_url + OSCP_PATH,
+            tracer=tracer_of(self.settings, owner),
         )
         return create_app(context)
 
@@ -155,16 +164,22 @@ def run(settings: Settings, clock: Clock | None = None) -> None:
     """
     settings = _with_operator_key(settings)
     # Before anything is served: a URL or key that cannot be used is told at once.
-    Database(settings.database_url, token_key=_revealed(settings.token_key)).close()
+    with closing(Database(settings.database_url, token_key=_revealed(settings.token_key))) as database:
+        database.require_known_revision()
+    require_installed(settings)
     bound = _bind(settings)
     logs = logging_config(settings.log_level, as_json=settings.json_logs)
-    config = _config(settings, bound, clock or SystemClock(), logs)
+    clock = clock or SystemClock()
     # It has stopped in order by then; the interrupt is raised once more for whoever runs it.
     with closing(bound), suppress(KeyboardInterrupt):
-        if settings.workers > 1:
+        if settings.workers == 1:
+            uvicorn.Server(_config(settings, bound, clock, logs)).run(sockets=[bound])
+            return
+        with TemporaryDirectory(prefix="oscp-metrics-") as folder:
+            # Read by prometheus_client when the processes that are started below import it.
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+            config = _config(settings, bound, clock, logs, metrics_folder=Path(folder))
             Multiprocess(config, sockets=[bound]).run()
-        else:
-            uvicorn.Server(config).run(sockets=[bound])
 
 
 @contextmanager
@@ -183,17 +198,24 @@ def serving(settings: Settings, clock: Clock | None = None) -> Iterator[str]:
             if not thread.is_alive():
                 raise InputError("the server did not start; its log says why")
             thread.join(0.01)
-        yield _url(settings.host, bound)
+        yield _url(settings, bound)
     finally:
         server.should_exit = True
         thread.join()
         bound.close()
 
 
-def _config(settings: Settings, bound: socket.socket, clock: Clock, logs: dict[str, Any] | None) -> uvicorn.Config:
-    public_url = settings.public_url or _url(settings.host, bound)
+def _config(
+    settings: Settings,
+    bound: socket.socket,
+    clock: Clock,
+    logs: dict[str, Any] | None,
+    *,
+    metrics_folder: Path | None = None,
+) -> uvicorn.Config:
+    public_url = settings.public_url or _url(settings, bound)
     return uvicorn.Config(
-        AppFactory(settings, public_url, clock),
+        AppFactory(settings, public_url, clock, metrics_folder),
         factory=True,
         http=HeaderTimeout,
         ws="none",
@@ -202,7 +224,12 @@ def _config(settings: Settings, bound: socket.socket, clock: Clock, logs: dict[s
         log_config=logs,
         server_header=False,
         timeout_graceful_shutdown=SHUTDOWN_TIMEOUT_S,
-        proxy_headers=False,
+        # A busy machine takes longer to start a process than the five seconds that uvicorn gives it to answer.
+        timeout_worker_healthcheck=WORKER_TIMEOUT_S,
+        ssl_certfile=settings.ssl_certfile,
+        ssl_keyfile=settings.ssl_keyfile,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
     )
 
 
@@ -239,7 +266,8 @@ def _bind(settings: Settings) -> socket.socket:
     return bound
 
 
-def _url(host: str, bound: socket.socket) -> str:
+def _url(settings: Settings, bound: socket.socket) -> str:
     port = bound.getsockname()[1]
-    name = f"[{host}]" if ":" in host else host
-    return f"http://{name}:{port}"
+    scheme = "http" if settings.ssl_certfile is None else "https"
+    name = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"{scheme}://{name}:{port}"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 DEFAULT_DATABASE = "sqlite:///capacity-optimizer.db"
@@ -27,6 +29,15 @@ def _known_zone(name: str) -> str:
     return name
 
 
+def _known_networks(texts: tuple[str, ...]) -> tuple[str, ...]:
+    for text in texts:
+        try:
+            ip_network(text)
+        except ValueError as error:
+            raise ValueError(f"{text!r} is neither an address nor a network such as 10.0.0.0/8") from error
+    return texts
+
+
 Seconds = Annotated[float, Field(gt=0, le=31_536_000, allow_inf_nan=False)]
 
 
@@ -38,6 +49,17 @@ class Settings(BaseSettings):
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one")
     workers: int = Field(default=1, ge=1, le=64, description="Server processes; more than one needs PostgreSQL")
+    ssl_certfile: Path | None = Field(
+        default=None, description="Certificate chain (PEM) to serve TLS with; a proxy in front does it when absent"
+    )
+    ssl_keyfile: Path | None = Field(default=None, description="Private key (PEM) of the certificate")
+    trusted_proxies: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_known_networks)] = (
+        Field(
+            default=(),
+            description="Addresses or networks of proxies whose X-Forwarded-For and -Proto are believed, separated by "
+            "commas",
+        )
+    )
     public_url: Annotated[str | None, AfterValidator(_without_slash)] = Field(
         default=None, description="URL under which peers reach this server; http://HOST:PORT when absent"
     )
@@ -116,12 +138,24 @@ class Settings(BaseSettings):
     max_backoff_s: Seconds = Field(default=300.0, description="Longest pause between two attempts to deliver, s")
 
     retention_days: float = Field(
-        default=30.0, gt=0, description="Age at which messages, plans and deliveries are deleted, d"
+        default=62.0,
+        gt=0,
+        description="Age at which messages, plans, deliveries and sessions are deleted, d; a report needs two months",
     )
     sign_in_hours: float = Field(
         default=24.0, gt=0, le=24 * 366, description="How long a sign-in to the page lasts without being used, h"
+    )
+    traces_url: str | None = Field(
+        default=None,
+        description="OpenTelemetry collector that traces go to (http://HOST:4318/v1/traces); none are made when absent",
     )
     json_logs: bool = Field(default=False, description="Write log lines as JSON")
     log_level: str = Field(
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe level that is logged"
     )
+
+    @model_validator(mode="after")
+    def _has_both_parts_of_tls(self) -> Self:
+        if (self.ssl_certfile is None) != (self.ssl_keyfile is None):
+            raise ValueError("ssl_certfile and ssl_keyfile belong together; give both, or neither")
+        return self

@@ -71,6 +71,7 @@ class Objective(StrEnum):
 
 STAGES = {Objective.COST: COST_OBJECTIVE, Objective.PEAK: PEAK_OBJECTIVE}
 
+IMAGE_KINDS = ("svg", "png")
 UNMET_NOTICED_KWH = 1e-3
 """Less unmet energy than a meter shows is not an unmet request."""
 
@@ -211,6 +212,22 @@ def verify(
         print("Every limit, window, bound and stated figure holds.")
     if found.violations:
         raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command()
+def image(
+    result: Annotated[Path, typer.Argument(help="Result folder written by solve")],
+    out: Annotated[Path, typer.Option(help="File to write, .svg or .png")],
+    chart: Annotated[str, typer.Option(help="timeline, or the place of a group in the report, from 0 on")] = "0",
+) -> None:
+    """Draw one chart of a report as SVG or PNG; needs a Chromium or Chrome, which runs without a window."""
+    with _errors_as_exit_codes():
+        from optimizer.report import draw_chart  # noqa: PLC0415
+
+        kind = out.suffix.removeprefix(".")
+        if kind not in IMAGE_KINDS:
+            raise InputError(f"--out {str(out)!r} ends in {out.suffix!r}; name a file that ends in .svg or .png")
+        out.write_bytes(draw_chart(result / "report.html", chart, kind))
 
 
 @app.command()

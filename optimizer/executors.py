@@ -12,6 +12,7 @@ from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExec
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from typing import Any, TypeVar
 
 from models.domain import CapacityGroup, Charger, ChargingSession, Scenario, Site
@@ -125,6 +126,19 @@ class Workers:
             _end(broken, patience_s=0.0)
             self._executor = self._pool()
 
+    def are_healthy(self) -> bool:
+        """Whether somebody is there to work; processes of our own that have died are started anew."""
+        executor = self._executor
+        if isinstance(executor, ProcessPoolExecutor):
+            if len(_processes_of(executor)) == self._processes:
+                return True
+            self.replace(executor)
+            return False
+        if executor is None or self._client.status != "running":
+            return False
+        # Without workers a scheduler takes work all the same, and nobody does it.
+        return bool(self._client.sync(self._client.scheduler.identity, n_workers=1)["workers"])
+
     def check(self) -> None:
         """Have one of them plan something small.
 
@@ -205,10 +219,15 @@ def warm_up(options: OptimizeOptions) -> None:
     optimize(Scenario(site=site, sessions=(session,)), options)
 
 
+def _processes_of(pool: ProcessPoolExecutor) -> list[BaseProcess]:
+    """Those that are alive."""
+    ids = set(getattr(pool, "_processes", None) or ())
+    return [process for process in multiprocessing.active_children() if process.pid in ids]
+
+
 def _end(pool: ProcessPoolExecutor, *, patience_s: float) -> None:
     """End processes whatever they are at."""
-    ids = set(getattr(pool, "_processes", None) or ())
-    workers = [process for process in multiprocessing.active_children() if process.pid in ids]
+    workers = _processes_of(pool)
     pool.shutdown(wait=False, cancel_futures=True)
     end_s = time.monotonic() + patience_s
     for process in workers:

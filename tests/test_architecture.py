@@ -194,11 +194,19 @@ class TestTime:
         assert path in EDGES or asked == []
 
     def test_no_environment(self, path: Path) -> None:
-        """Nothing but the command line reads the environment."""
+        """Nothing but the command line reads the environment; what a server tells its processes by it is no reading."""
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        written = {
+            id(node.value)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
+        }
         read = [
             node.lineno
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-            if isinstance(node, ast.Attribute) and ast.unparse(node) in ("os.environ", "os.getenv")
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute)
+            and ast.unparse(node) in ("os.environ", "os.getenv")
+            and id(node) not in written
         ]
         assert path in EDGES or read == []
 

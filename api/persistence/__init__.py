@@ -1,7 +1,13 @@
 """Where state is kept: SQLite or PostgreSQL. The only package that knows SQLAlchemy."""
 
 from api.persistence.database import Database
-from api.persistence.errors import ConflictError, DatabaseUnavailableError, LeaseLostError, NotFoundError
+from api.persistence.errors import (
+    ConflictError,
+    DatabaseUnavailableError,
+    LeaseLostError,
+    NotFoundError,
+    UnknownRevisionError,
+)
 from api.persistence.transaction import Transaction
 
 __all__ = [
@@ -11,4 +17,5 @@ __all__ = [
     "LeaseLostError",
     "NotFoundError",
     "Transaction",
+    "UnknownRevisionError",
 ]

@@ -81,14 +81,36 @@ class Database:
         """Whether several server processes may use it: PostgreSQL."""
         return not self._is_sqlite
 
-    def migrate(self) -> None:
-        """Bring the tables to the newest revision; several servers may call it at once.
+    def migrate(self, revision: str = "head") -> None:
+        """Bring the tables to the newest revision, or up to another; several servers may call it at once.
 
         Raises:
             DatabaseUnavailableError: The database cannot be reached or written.
+            UnknownRevisionError: The tables are of a newer program.
+            InputError: There is no such revision above.
         """
         with _unavailable(), self._writer.begin() as connection:
-            migration.upgrade(connection)
+            migration.upgrade(connection, revision)
+
+    def migrate_back(self, revision: str) -> None:
+        """Take the tables back to an older revision, with all that they can hold there.
+
+        Raises:
+            DatabaseUnavailableError: The database cannot be reached or written.
+            UnknownRevisionError: The tables are of a newer program.
+            InputError: There is no such revision below.
+        """
+        with _unavailable(), self._writer.begin() as connection:
+            migration.downgrade(connection, revision)
+
+    def require_known_revision(self) -> None:
+        """Let pass tables that this program knows or can bring up to date, and a database that is not reached now.
+
+        Raises:
+            UnknownRevisionError: They are of a newer program.
+        """
+        with suppress(DatabaseUnavailableError), _unavailable(), self._reader.connect() as connection:
+            migration.require_known(connection)
 
     def revision(self) -> tuple[str | None, str]:
         """The revision the database has and the one this program needs.

@@ -21,5 +21,9 @@ class LeaseLostError(PersistenceError):
     """The lease has ended, and another server may hold it."""
 
 
+class UnknownRevisionError(PersistenceError):
+    """The tables are of a newer program than this one; the message says how to take them back."""
+
+
 class DatabaseUnavailableError(PersistenceError):
     """The database cannot be reached, or cannot write (a full disk); nothing is done, and it may be asked again."""

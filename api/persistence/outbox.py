@@ -202,13 +202,11 @@ class Outbox:
         row = self._connection.execute(statement).one_or_none()
         return None if row is None else _to_message(row)
 
-    def oldest_pending_at(self) -> datetime | None:
-        """When the oldest pending message was put there; None where none is pending."""
+    def pending(self) -> tuple[int, datetime | None]:
+        """How many messages are pending, and when the oldest was put there; None where none is."""
         oldest = func.min(outbox.c.created_at, type_=outbox.c.created_at.type)
-        found: datetime | None = self._connection.execute(
-            select(oldest).where(outbox.c.state == OutboxState.PENDING)
-        ).scalar()
-        return found
+        row = self._connection.execute(select(func.count(), oldest).where(outbox.c.state == OutboxState.PENDING)).one()
+        return row[0], row[1]
 
     def _supersede(self, *chosen: ColumnElement[bool], now: datetime) -> None:
         self._connection.execute(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
-from api.persistence.tables import plan
-from api.records import StoredPlan
+from api.persistence.tables import plan, site
+from api.records import PlanFigures, StoredPlan
 
 LEVEL = 1
 """Of compression: a plan is written far more often than read, and ten times smaller already."""
@@ -34,6 +35,9 @@ class Plans:
                 end=new.end,
                 status=new.status,
                 document=zlib.compress(new.document.encode(), LEVEL),
+                unmet_kwh=new.unmet_kwh,
+                gap=new.gap,
+                limit_margin_kw=new.limit_margin_kw,
             )
         )
 
@@ -58,6 +62,26 @@ class Plans:
         row = self._connection.execute(select(plan).where(plan.c.plan_id == plan_id)).one_or_none()
         return None if row is None else _to_plan(row)
 
+    def figures(self) -> Sequence[PlanFigures]:
+        """The plans in force in figures, in order of site."""
+        # A look-up for each site: to group the plans of all would read every one that is kept.
+        any_plan = plan.alias()
+        newest = select(func.max(any_plan.c.number)).where(any_plan.c.site_id == site.c.site_id).scalar_subquery()
+        columns = [plan.c[field.name] for field in fields(PlanFigures)]
+        statement = select(*columns).select_from(site).join(plan, plan.c.number == newest).order_by(plan.c.site_id)
+        return [PlanFigures(**row._mapping) for row in self._connection.execute(statement)]  # noqa: SLF001
+
+    def in_force_between(self, site_id: str, start: datetime, end: datetime) -> Sequence[StoredPlan]:
+        """Plans of a site that were in force at any instant of a time, in the order in which they were made."""
+        own = plan.c.site_id == site_id
+        first = select(func.max(plan.c.number)).where(own, plan.c.made_at <= start).scalar_subquery()
+        statement = (
+            select(plan)
+            .where(own, plan.c.number >= func.coalesce(first, 0), plan.c.made_at < end)
+            .order_by(plan.c.number)
+        )
+        return [_to_plan(row) for row in self._connection.execute(statement)]
+
     def of_site(self, site_id: str, *, since: datetime, limit: int) -> Sequence[StoredPlan]:
         """Plans of a site made since an instant, the newest first."""
         statement = (
@@ -79,4 +103,7 @@ def _to_plan(row: Row[Any]) -> StoredPlan:
         end=row.end,
         status=row.status,
         document=zlib.decompress(row.document).decode(),
+        unmet_kwh=row.unmet_kwh,
+        gap=row.gap,
+        limit_margin_kw=row.limit_margin_kw,
     )

@@ -192,6 +192,22 @@ class Sites:
         rows = self._connection.execute(_sessions_of(site_id).order_by(charging_session.c.session_id))
         return [_to_session(row) for row in rows]
 
+    def departed(self, site_id: str, start: datetime, end: datetime) -> Sequence[StoredSession]:
+        """Sessions of a site that departed within a time, in order of departure."""
+        chosen = _sessions_of(site_id).where(charging_session.c.departure > start, charging_session.c.departure <= end)
+        rows = self._connection.execute(chosen.order_by(charging_session.c.departure, charging_session.c.session_id))
+        return [_to_session(row) for row in rows]
+
+    def measurements(self, site_id: str, start: datetime, end: datetime) -> Sequence[Event]:
+        """Messages with measurements of a site that came within a time, in order of version."""
+        chosen = select(event).where(
+            event.c.site_id == site_id,
+            event.c.kind != EventKind.FORECAST,
+            event.c.received_at >= start,
+            event.c.received_at < end,
+        )
+        return [_to_event(row) for row in self._connection.execute(chosen.order_by(event.c.version))]
+
     def session(self, site_id: str, session_id: str) -> StoredSession:
         """One session.
 
@@ -254,7 +270,7 @@ class Sites:
         unattended = site.c.version > site.c.attended_version
         waiting = and_(unattended, or_(rested, site.c.change_version > func.coalesce(site.c.failed_version, -1)))
         statement = (
-            select(site.c.site_id)
+            select(site.c.site_id, unattended.label("unattended"), site.c.updated_at, site.c.due_at)
             .where(
                 or_(waiting, and_(site.c.due_at <= now, rested)),
                 or_(
@@ -271,8 +287,8 @@ class Sites:
             statement = statement.where(site.c.site_id.in_(site_ids))
         until = now + timedelta(seconds=lease_s)
         leases = [
-            SiteLease(site_id=site_id, token=secrets.token_hex(8), until=until)
-            for site_id in self._connection.execute(statement).scalars().all()
+            SiteLease(site_id=row.site_id, token=secrets.token_hex(8), until=until, waited_s=_waited_s(row, now))
+            for row in self._connection.execute(statement).all()
         ]
         for lease in leases:
             self._connection.execute(
@@ -442,17 +458,7 @@ class Sites:
             .where(event.c.site_id == site_id, event.c.version > after, event.c.version <= until)
             .order_by(event.c.version)
         )
-        return tuple(
-            Event(
-                version=row.version,
-                kind=EventKind(row.kind),
-                group_id=row.group_id,
-                received_at=row.received_at,
-                request_id=row.request_id,
-                body=row.body,
-            )
-            for row in rows
-        )
+        return tuple(map(_to_event, rows))
 
     def _change_leased(self, lease: SiteLease, **values: Any) -> None:  # noqa: ANN401 - columns
         statement = (
@@ -473,11 +479,27 @@ def _sessions_of(site_id: str) -> Any:  # noqa: ANN401 - a statement
     return select(charging_session).where(charging_session.c.site_id == site_id)
 
 
+def _waited_s(row: Row[Any], now: datetime) -> float:
+    since: datetime = row.updated_at if row.unattended else row.due_at
+    return max(0.0, (now - since).total_seconds())
+
+
 def _stated_at(known: Row[Any] | None, energy_kwh: float, now: datetime) -> datetime:
     if known is not None and known.energy_kwh == energy_kwh:
         stated_at: datetime = known.stated_at
         return stated_at
     return now
+
+
+def _to_event(row: Row[Any]) -> Event:
+    return Event(
+        version=row.version,
+        kind=EventKind(row.kind),
+        group_id=row.group_id,
+        received_at=row.received_at,
+        request_id=row.request_id,
+        body=row.body,
+    )
 
 
 def _to_session(row: Row[Any]) -> StoredSession:

@@ -206,6 +206,9 @@ plan = Table(
     Column("end", Instant, nullable=False),
     Column("status", Text, nullable=False),
     Column("document", LargeBinary, nullable=False),
+    Column("unmet_kwh", Float),
+    Column("gap", Float),
+    Column("limit_margin_kw", Float),
 )
 Index("ix_plan_site_id_number", plan.c.site_id, plan.c.number)
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response, status
 from fastapi.responses import JSONResponse, PlainTextResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from api.context import Context
 from api.dependencies import context_of, operator, rest_caller
+from api.metrics import StoredFigures
 from api.persistence import DatabaseUnavailableError, Transaction
-from api.records import PeerState
+from api.records import Peer, PeerState
 from api.rest_schemas import Readiness
 from api.routes.bodies import NEEDS_CALLER, answer
 from api.routes.openapi import openapi_document
@@ -58,7 +61,7 @@ async def readyz(request: Request, context: ContextOf) -> JSONResponse:
     checks = {
         "database": reached,
         "migrations": migrated,
-        "executor": bool(getattr(request.app.state.executor, "alive", True)),
+        "executor": await request.app.state.executor.healthy(),
         "loops": bool(request.app.state.loops.running),
     }
     readiness = Readiness(ready=all(checks.values()), checks=checks)
@@ -73,16 +76,17 @@ async def readyz(request: Request, context: ContextOf) -> JSONResponse:
     summary="What Prometheus reads",
     dependencies=[Depends(operator)],
     response_class=PlainTextResponse,
-    response_description="Counters of this server process in the text format of Prometheus",
+    response_description="What this server counted and what the database says, in the text format of Prometheus",
     responses=answer(200, METRICS_EXAMPLE, media_type="text/plain") | NEEDS_CALLER,
 )
 async def metrics(context: ContextOf) -> Response:
-    """Counters of this server process, and how long messages and changes wait; for the operator."""
+    """What the processes of this server counted, and the state of all servers together; for the operator."""
     try:
-        await _measure(context)
+        stored = await _stored(context)
     except DatabaseUnavailableError as error:
         logger.warning("metrics without the figures of the database: %s", error)
-    return Response(generate_latest(context.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        stored = None
+    return Response(await asyncio.to_thread(context.metrics.exposition, stored), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/openapi.json", include_in_schema=False)
@@ -119,18 +123,28 @@ def _look_at_database(context: Context) -> tuple[bool, bool]:
     return True, present == needed
 
 
-async def _measure(context: Context) -> None:
+async def _stored(context: Context) -> StoredFigures:
     now = context.clock.now()
 
-    def read(tx: Transaction) -> tuple[float, float, int]:
-        ages = [
-            0.0 if since is None else max(0.0, (now - since).total_seconds())
-            for since in (tx.outbox.oldest_pending_at(), tx.sites.oldest_unattended())
-        ]
-        offline = sum(peer.offline and peer.state is PeerState.REGISTERED for peer in tx.peers.all())
-        return ages[0], ages[1], offline
+    def read(tx: Transaction) -> StoredFigures:
+        pending, oldest = tx.outbox.pending()
+        return StoredFigures(
+            outbox_age_s=_age_s(oldest, now),
+            outbox_pending=pending,
+            unattended_age_s=_age_s(tx.sites.oldest_unattended(), now),
+            peers=Counter(map(_kind_of, tx.peers.all())),
+            plans=tuple(tx.plans.figures()),
+        )
 
-    outbox_age_s, unattended_age_s, offline = await context.database.read(read)
-    context.metrics.outbox_age_s.set(outbox_age_s)
-    context.metrics.unattended_age_s.set(unattended_age_s)
-    context.metrics.peers_offline.set(offline)
+    return await context.database.read(read)
+
+
+def _age_s(since: datetime | None, now: datetime) -> float:
+    return 0.0 if since is None else max(0.0, (now - since).total_seconds())
+
+
+def _kind_of(peer: Peer) -> str:
+    """Its state; of those that are registered, whether it is online."""
+    if peer.state is not PeerState.REGISTERED:
+        return peer.state
+    return "offline" if peer.offline else "online"

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from api.context import Context
 from api.dependencies import OSCP_TOKEN, OscpCaller, get_context, oscp_caller
+from api.persistence import DatabaseUnavailableError
 from api.services import handshake, messages, registration
 from api.services.reading import Incoming
 from models.oscp.v20 import (
@@ -152,10 +153,19 @@ class _PlainRoute(APIRoute):
         return endpoint
 
 
-def _endpoint(message: MessageRoute) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+def _endpoint(message: MessageRoute, name: str) -> Callable[[Request], Coroutine[Any, Any, Response]]:
     async def endpoint(request: Request) -> Response:
-        caller = await oscp_caller(request)
-        await message.serve(get_context(request), await _incoming(message, request, caller))
+        context = get_context(request)
+        outcome = "refused"
+        try:
+            caller = await oscp_caller(request)
+            await message.serve(context, await _incoming(message, request, caller))
+            outcome = "taken"
+        except DatabaseUnavailableError:
+            outcome = "unavailable"
+            raise
+        finally:
+            context.metrics.messages.labels(name, outcome).inc()
         return Response(status_code=status.HTTP_204_NO_CONTENT)
 
     return endpoint
@@ -226,8 +236,8 @@ def _segment(request: Request, message: MessageRoute, max_segments: int) -> tupl
 
 def _add_routes(message: MessageRoute) -> None:
     documented = _documentation(message)
-    endpoint = _endpoint(message)
     name = f"{message.method.lower()}_{message.path.removeprefix('/')}"
+    endpoint = _endpoint(message, name)
     responses = ERRORS | (NO_GROUP if message.segmented else {}) | (NO_VERSION if message.body is Register else {})
     for path in (message.path, *message.aliases):
         for spelling in (path, f"{path}/"):

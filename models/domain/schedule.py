@@ -14,6 +14,9 @@ from models.domain.session import ChargingSession
 from models.domain.time_grid import FloatArray, IntArray, TimeGrid
 from models.units import MINUTES_PER_HOUR, SECONDS_PER_HOUR
 
+SMALLEST_VALUE = 1e-9
+"""A share of less than this would be one of nothing."""
+
 
 class ScheduleStatus(StrEnum):
     """How good a schedule is known to be; every one of them has been verified."""
@@ -104,6 +107,14 @@ class StageResult:
     bound: float | None = None
 
 
+def _share_above(stage: StageResult) -> float | None:
+    if stage.proved:
+        return 0.0
+    if stage.bound is None:
+        return None
+    return abs(stage.value - stage.bound) / max(abs(stage.value), SMALLEST_VALUE)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Schedule:
     """Power of S sessions over T steps, held as K rows of non-zero power.
@@ -173,6 +184,22 @@ class Schedule:
     def unreachable_energy_kwh(self) -> float:
         """What stays do not allow, kWh."""
         return sum(result.unreachable_energy_kwh for result in self.sessions)
+
+    @property
+    def gap(self) -> float | None:
+        """How far a stage may be from the best that is possible, as a share of its value, and that of the worst stage.
+
+        Zero where every stage is proved optimal; None where there is no bound to compare with, or no stage.
+        """
+        shares = [_share_above(stage) for stage in self.stages]
+        known = [share for share in shares if share is not None]
+        return max(known) if known and len(known) == len(shares) else None
+
+    @property
+    def limit_margin_kw(self) -> float | None:
+        """Least distance of a group's power from its limit in any step, kW, negative above it; None without limits."""
+        least_kw = min((float(np.min(one.limit_kw - one.power_kw)) for one in self.groups), default=np.inf)
+        return least_kw if np.isfinite(least_kw) else None
 
     def group(self, group_id: str) -> GroupResult:
         """The result of one group.

@@ -54,6 +54,7 @@ LISTED_SESSIONS = 200
 LISTED_NOTES = 50
 LISTED_LINES = 40
 REASON_LENGTH = 300
+IMAGES = ("svg", "png")
 LABELS = {Outcome.SERVED: "served", Outcome.UNREACHABLE: "unreachable", Outcome.SHORT: "short"}
 
 STATUS_WORDS = {
@@ -112,6 +113,11 @@ def render_report(schedule: Schedule, site: Site, *, title: str | None = None) -
 </html>
 """
     return page.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate in an id must not spoil the file
+
+
+def style_sheet() -> str:
+    """The style of a report, for light and dark and wide and narrow screens."""
+    return _asset("report.css")
 
 
 def _asset(name: str) -> str:
@@ -296,6 +302,7 @@ def _group_section(schedule: Schedule, group: GroupFacts, place: int, *, opened:
     return f"""<details{" open" if opened else ""}>
 <summary><b>{name}</b>{_limit_badge(schedule, group)}{goes_short}<span class="quiet">{quiet}</span></summary>
 <div class="chart" data-chart="{place}" role="img" aria-label="Power of {name} over time"></div>
+{_save_buttons(str(place))}
 </details>"""
 
 
@@ -358,7 +365,13 @@ def _timeline_card(schedule: Schedule, facts: list[GroupFacts]) -> str:
 <p class="quiet">{escape(words)}</p>
 {_legend("window", *_outcome_keys(schedule), *_shade_keys([critical] if critical else []))}
 <div class="chart" data-chart="timeline" role="img" aria-label="Stay and charging times of each session"></div>
+{_save_buttons("timeline")}
 </section>"""
+
+
+def _save_buttons(chart: str) -> str:
+    buttons = (f'<button type="button" data-save="{kind}" data-of="{chart}">{kind.upper()}</button>' for kind in IMAGES)
+    return f'<p class="save">Save as {" ".join(buttons)}</p>'
 
 
 def _short_card(schedule: Schedule) -> str:

@@ -233,6 +233,24 @@
       if (open(chart)) draw(chart);
     });
   }
+  const named = (name) => charts.find((chart) => chart.dataset.chart === name);
+  for (const button of document.querySelectorAll("[data-save]")) {
+    const { save: format, of } = button.dataset;
+    button.addEventListener("click", () => {
+      Plotly.downloadImage(named(of), { format, filename: `chart-${of}`, scale: format === "png" ? 2 : 1 });
+    });
+  }
+  // For whoever asks a browser without a window: report.html#image=svg:timeline has the image in an attribute.
+  const wanted = location.hash.match(/^#image=(svg|png):(\w+)$/);
+  if (wanted && named(wanted[2])) {
+    const chart = named(wanted[2]);
+    const parent = chart.closest("details");
+    if (parent) parent.open = true;
+    draw(chart);
+    Plotly.toImage(chart, { format: wanted[1], scale: wanted[1] === "png" ? 2 : 1 }).then((image) => {
+      document.documentElement.dataset.image = image;
+    });
+  }
   for (const query of [dark, narrow, touch]) query.addEventListener("change", drawOpen);
   drawOpen();
 })();

@@ -29,7 +29,8 @@ from models.domain import (
     StageResult,
     TimeGrid,
 )
-from optimizer.report import render_report
+from models.errors import InputError
+from optimizer.report import draw_chart, render_report
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOON = datetime(2024, 5, 13, 12, tzinfo=BERLIN)
@@ -445,3 +446,38 @@ def test_change_of_clocks_is_noted() -> None:
     assert page.figures["when"][4] == "02:00 (UTC+02:00)\N{EN DASH}02:15 (UTC+02:00)"
     assert page.figures["when"][8] == "02:00 (UTC+01:00)\N{EN DASH}02:15 (UTC+01:00)"
     assert "The clocks change in this window" in page.words
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+@pytest.mark.parametrize(("chart", "kind", "begin"), [("timeline", "svg", b"<svg"), ("0", "png", b"\x89PNG\r\n")])
+def test_a_chart_as_an_image(tmp_path: Path, chart: str, kind: str, begin: bytes) -> None:
+    """The page's own drawing, as a file that can be used anywhere."""
+    schedule = three_sessions()
+    path = tmp_path / "report.html"
+    path.write_text(render_report(schedule, make_site(schedule)), encoding="utf-8")
+
+    image = draw_chart(path, chart, kind)
+
+    assert image.startswith(begin)
+    assert len(image) > 2000
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+def test_a_chart_that_is_not_there(tmp_path: Path) -> None:
+    """The message says which there are."""
+    path = tmp_path / "report.html"
+    path.write_text(render_report(three_sessions(), make_site(three_sessions())), encoding="utf-8")
+
+    with pytest.raises(InputError, match="no chart '7'; choose timeline"):
+        draw_chart(path, "7", "svg")
+
+
+def test_no_report_or_no_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either is named, with the way out."""
+    with pytest.raises(InputError, match="there is no report"):
+        draw_chart(tmp_path / "report.html", "0", "svg")
+
+    (tmp_path / "report.html").touch()
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InputError, match="install one of chromium"):
+        draw_chart(tmp_path / "report.html", "0", "svg")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -148,6 +149,41 @@ def test_workers_do_not_outlive_a_server_that_is_killed() -> None:
     assert not _lives(worker)
 
 
+def test_it_is_healthy_while_somebody_solves() -> None:
+    """Before the start and after the end nobody does; a worker that died while nothing was to be done is replaced."""
+    made = SolveExecutor(Settings())
+    seen = [asyncio.run(made.healthy())]
+    made.start()
+    with closing(made):
+        seen.append(asyncio.run(made.healthy()))
+        assert isinstance(made._workers.executor, ProcessPoolExecutor)
+        (worker,) = made._workers.executor._processes
+        os.kill(worker, signal.SIGKILL)
+        while _lives_unreaped(worker):
+            time.sleep(0.01)
+        seen += [asyncio.run(made.healthy()), asyncio.run(made.healthy())]
+    seen.append(asyncio.run(made.healthy()))
+
+    assert seen == [False, True, False, True, False]
+
+
+def test_a_cluster_is_healthy_while_it_has_workers() -> None:
+    """A scheduler without workers takes work that nobody does; one that is gone takes none."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=0, processes=False, dashboard_address=None, protocol="tcp://", host="127.0.0.1"
+    ) as cluster:
+        made = SolveExecutor(Settings(executor=cluster.scheduler_address))
+        made.start()
+        with closing(made):
+            seen = [asyncio.run(made.healthy())]
+            cluster.scale(1)
+            cluster.wait_for_workers(1)
+            seen.append(asyncio.run(made.healthy()))
+
+    assert seen == [False, True]
+
+
 def test_a_cluster_solves() -> None:
     """A Dask scheduler named by its address takes the place of processes of our own."""
     distributed = pytest.importorskip("distributed")
@@ -167,6 +203,11 @@ def test_a_cluster_that_does_not_answer_is_named() -> None:
     made = SolveExecutor(Settings(executor="tcp://127.0.0.1:9", solve_deadline_s=0.5))
     with pytest.raises(InputError, match=r"no Dask scheduler answers at tcp://127\.0\.0\.1:9"):
         made.start()
+
+
+def _lives_unreaped(pid: int) -> bool:
+    """Whether a child of this process has not ended, or nobody noticed yet."""
+    return any(child.pid == pid for child in multiprocessing.active_children())
 
 
 def _lives(pid: int) -> bool:

@@ -58,12 +58,11 @@ class InlineSolver(SolveExecutor):
     def __init__(self) -> None:
         super().__init__(Settings())
         self.asked: list[OptimizeOptions] = []
-        self.healthy = True
+        self.is_healthy = True
         self.before: Callable[[], Any] = lambda: None
 
-    @property
-    def alive(self) -> bool:
-        return self.healthy
+    async def healthy(self) -> bool:
+        return self.is_healthy
 
     def start(self) -> None:
         """Nothing is to be started."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
-from api.persistence import DatabaseUnavailableError
-from api.records import NewMessage, OutboxKind
-from tests.api.rest.bench import Bench, message
+from api.persistence import DatabaseUnavailableError, Transaction
+from api.records import NewMessage, OutboxKind, StoredPlan
+from tests.api.rest.bench import Bench, make_plan, message
 from tests.builders import MORNING
 
 
@@ -27,6 +29,11 @@ class Outdated(Away):
 
     def revision(self) -> tuple[str | None, str]:
         return "0001", "0002"
+
+
+def add_plan(tx: Transaction, *, plan: StoredPlan) -> None:
+    """Publish a plan."""
+    tx.plans.add(plan)
 
 
 def put_in_place(bench: Bench, database: Away, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +75,7 @@ def test_it_is_not_ready(bench: Bench, monkeypatch: pytest.MonkeyPatch, wrong: s
     if wrong == "loops":
         bench.client.app.state.loops.failures["planner"] = "it failed"  # type: ignore[attr-defined]
     elif wrong == "executor":
-        bench.solver.healthy = False
+        bench.solver.is_healthy = False
     else:
         put_in_place(bench, Away() if wrong == "database" else Outdated(), monkeypatch)
 
@@ -96,7 +103,40 @@ class TestMetrics:
 
         assert "oscp_outbox_age_seconds 120.0" in lines
         assert "oscp_unattended_age_seconds 60.0" in lines
+        assert "oscp_outbox_pending 1.0" in lines
         assert "oscp_peers_offline 1.0" in lines
+        assert 'oscp_peers{state="online"} 1.0' in lines
+
+    def test_the_plan_in_force_of_every_site(self, bench: Bench) -> None:
+        """The newest of each site is told, the figures that were noted with it, and nothing of a site that is gone."""
+        peer = bench.add_peer()
+        for site_id in ("east", "west", "gone"):
+            bench.add_site(peer, site_id, groups=[{"group_id": site_id}], chargers=[])
+            for number, unmet_kwh in enumerate((7.0, 2.5)):
+                plan = replace(make_plan(site_id), plan_id=f"{site_id} {number}", unmet_kwh=unmet_kwh)
+                bench.write(partial(add_plan, plan=plan))
+        bench.operator.delete("/v1/sites/gone")
+
+        lines = bench.operator.get("/metrics").text.splitlines()
+
+        assert [line for line in lines if line.startswith("oscp_unmet_kwh")] == [
+            'oscp_unmet_kwh{site="east"} 2.5',
+            'oscp_unmet_kwh{site="west"} 2.5',
+        ]
+        assert 'oscp_plan_status{site="east",status="optimal"} 1.0' in lines
+        assert f'oscp_plan_made_timestamp_seconds{{site="west"}} {MORNING.timestamp()}'.split()[0] in "".join(lines)
+        assert not any(line.startswith("oscp_limit_margin_kw") for line in lines)
+
+    def test_messages_by_what_became_of_them(self, bench: Bench) -> None:
+        """One taken, one refused for its token."""
+        path, beat = "/oscp/co/2.0/heartbeat", {"offline_mode_at": "2026-03-02T09:00:00Z"}
+        assert bench.add_peer().post(path, beat, headers={"X-Request-ID": "1"}).status_code == 204
+        message(bench.stranger.post(path, beat), 403)
+
+        lines = bench.operator.get("/metrics").text.splitlines()
+
+        for outcome in ("taken", "refused"):
+            assert f'oscp_messages_total{{kind="post_heartbeat",outcome="{outcome}"}} 1.0' in lines
 
     def test_they_are_read_without_the_database(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
         """What this process counted is of use just then."""

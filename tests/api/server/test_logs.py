@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 
-from api.logs import JsonFormatter
+from opentelemetry.trace import NonRecordingSpan, SpanContext, use_span
+
+from api.logs import JsonFormatter, log_fields
 
 
 def record(message: str, *arguments: object, with_error: bool = False) -> logging.LogRecord:
@@ -26,3 +28,26 @@ def test_a_line_is_one_json_object() -> None:
     assert entry["time"] == "2026-03-02T08:00:00.250+00:00"
     assert (entry["level"], entry["logger"], entry["message"]) == ("INFO", "api.planner", 'site=a"b\nc')
     assert "ValueError: no" in entry["exception"]
+
+
+def test_a_line_carries_the_ids_of_what_it_is_about() -> None:
+    """Ids of what surrounds a line are fields of it; inner ones are added, empty ones left out, and all end in time."""
+    formatter = JsonFormatter()
+
+    with log_fields(request="r1", correlation=""), log_fields(plan="p1", site=None):
+        inner = json.loads(formatter.format(record("kept")))
+    outer = json.loads(formatter.format(record("kept")))
+
+    assert (inner["request"], inner["plan"]) == ("r1", "p1")
+    assert not {"correlation", "site"} & set(inner)
+    assert not {"request", "plan", "trace"} & set(outer)
+
+
+def test_a_line_within_a_trace_names_it() -> None:
+    """Whoever sees the line finds the trace."""
+    span = NonRecordingSpan(SpanContext(trace_id=0xABC, span_id=1, is_remote=False))
+
+    with use_span(span):
+        entry = json.loads(JsonFormatter().format(record("kept")))
+
+    assert entry["trace"] == f"{0xABC:032x}"
