@@ -101,7 +101,7 @@ def test_forwarded_headers_are_believed_of_trusted_proxies_only(
     with (
         caplog.at_level(logging.INFO, logger="api.middleware"),
         server.serving(settings(tmp_path, trusted_proxies=trusted)) as url,
-        pytest.raises(urllib.request.HTTPError, match="401"),  # type: ignore[attr-defined]
+        pytest.raises(urllib.request.HTTPError, match="401"),
     ):
         get(f"{url}/v1/sites", X_Forwarded_For="203.0.113.9", X_Forwarded_Proto="https")
 

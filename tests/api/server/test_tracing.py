@@ -53,7 +53,7 @@ class Taker(OscpClient):
     def __init__(self) -> None:
         """It needs no connection."""
 
-    async def send(self, *_arguments: object, **_options: object) -> Answer:  # type: ignore[override]
+    async def send(self, *_arguments: object, **_options: object) -> Answer:
         return Answer(status=204, message="", retry_after_s=None)
 
 
