@@ -36,7 +36,7 @@ const LOADERS = {
   outbox: () => get("outbox"),
 };
 
-let loading = null;
+let loading = false;
 let isAsked = false;
 let lastMs = 0;
 
@@ -44,16 +44,17 @@ let lastMs = 0;
 async function refresh() {
   isAsked = true;
   if (loading) return;
-  loading = (async () => {
+  loading = true;
+  try {
     while (isAsked && state.me) {
       await new Promise((done) => setTimeout(done, Math.max(0, lastMs + AGAIN_MS - performance.now())));
       isAsked = false;
       lastMs = performance.now();
       await load();
     }
-  })();
-  await loading;
-  loading = null;
+  } finally {
+    loading = false;
+  }
 }
 
 async function load() {
@@ -152,7 +153,7 @@ function choosePeer(peer) {
 
 function navigate() {
   if (!state.me) return;
-  if (state.data?.route !== route().name || route().name === "site") state.data = state.data?.route === route().name ? state.data : null;
+  if (state.data?.route !== route().name) state.data = null;
   state.failure = "";
   lastMs = 0;
   render();

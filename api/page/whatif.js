@@ -237,7 +237,8 @@ export class WhatIf {
     const [is, would] = [lines(present), lines(changed)];
     const peak = Math.max(1, ...is.power.map(([, , value]) => value), ...would.power.map(([, , value]) => value));
     const most = 1.1 * Math.min(2.2 * peak, Math.max(peak, ...would.limit.map(([, , value]) => value ?? 0)));
-    const range = { range: [present.edges[0], present.edges.at(-1)] };
+    const end = Math.max(this.view.home[1], present.edges[0] + 3600);
+    const range = { range: [present.edges[0], Math.min(present.edges.at(-1), end)] };
     const [top, bottom] = [24, 150];
     const x = scale(range.range, [left, right]);
     const y = scale([0, most], [bottom, top]);
