@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from functools import cache
 from itertools import islice
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 
@@ -103,18 +105,19 @@ def _real_days() -> Iterator[tuple[Site, date, list[ChargingSession]]]:
         for garage, transformers_kw in TRANSFORMERS_KW.items():
             limit_kw = round(share * transformers_kw, 1)
             site = replace(garage_site(garage, limit_kw), site_id=f"{garage}-{limit_kw:g}kW")
-            day = FIRST_DAY
-            while day <= LAST_DAY:
-                start = datetime.combine(day, datetime.min.time(), site.time_zone)
-                # Sessions that arrive on the day; some stay over night, one in a hundred for days.
-                stays = [
-                    stay
-                    for stay in garage_sessions(garage)
-                    if stay.arrival.astimezone(site.time_zone).date() == day and stay.departure <= start + WINDOW
-                ]
-                if stays:
-                    yield site, day, stays
-                day += timedelta(days=1)
+            for day, stays in _sessions_by_day(garage, site.time_zone).items():
+                yield site, day, stays
+
+
+@cache
+def _sessions_by_day(garage: str, zone: ZoneInfo) -> dict[date, list[ChargingSession]]:
+    """Sessions by the day of their arrival; some stay over night, one in a hundred stays on and is left out."""
+    found: dict[date, list[ChargingSession]] = {}
+    for stay in garage_sessions(garage):
+        day = stay.arrival.astimezone(zone).date()
+        if stay.departure <= datetime.combine(day, datetime.min.time(), zone) + WINDOW:
+            found.setdefault(day, []).append(stay)
+    return dict(sorted(found.items()))
 
 
 def _write_site(root: Path, site: Site) -> None:
