@@ -1,6 +1,7 @@
 # Needs make, Python 3.11 or newer and a package index. Everything runs in .venv, which is made on demand.
 
 PYTHON ?= python3
+QUALITY_ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist worksteal
 SERVE_ARGS ?= --demo --database-url sqlite:///build/capacity-optimizer.db
 
@@ -63,6 +64,10 @@ bench: $(INSTALLED)  ## Measure times against the floor
 .PHONY: bench-batch
 bench-batch: $(INSTALLED)  ## Measure batches: workers, cluster, memory (half an hour)
 	@$(BIN)/python -m benchmarks.batch
+
+.PHONY: quality
+quality: $(INSTALLED)  ## Set policies side by side on real days over the capacity (QUALITY_ARGS="--full" for all)
+	@$(BIN)/python -m benchmarks.quality $(QUALITY_ARGS)
 
 .PHONY: load
 load: $(INSTALLED)  ## Measure the server under load, on both databases

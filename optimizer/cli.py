@@ -38,8 +38,10 @@ from optimizer.options import (
 Advance = Callable[[], None]
 
 if TYPE_CHECKING:
+    from models.domain.uncertainty import Uncertainty
     from optimizer.comparison import ComparedStrategy
     from optimizer.hindsight import DayFigures
+    from optimizer.scenario_io import LoadedScenario
 
 # Imports inside the commands keep `--help` and `--version` fast: pandas, Plotly and Pyomo take a second together.
 
@@ -93,6 +95,12 @@ MinimumRun = Annotated[
 Solver = Annotated[str, typer.Option(help="highs, or any other LP solver that Pyomo knows and that is installed")]
 Carrier = Annotated[Backend, typer.Option(help="What carries the program to HiGHS: a Pyomo model, or plain arrays")]
 TimeLimit = Annotated[float | None, typer.Option(help="Wall time for the solver, s [default: none]")]
+MovingPrice = Annotated[
+    float, typer.Option(help="What a kWh must save to be moved against the previous plan, currency per kWh")
+]
+Prepared = Annotated[
+    bool, typer.Option("--prepared", help="Prepare the first steps for the surprises of uncertainty.json")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors")]
 
@@ -137,6 +145,7 @@ def solve(
     minimum_run: MinimumRun = 0.0,
     solver: Solver = DEFAULT_SOLVER,
     backend: Carrier = Backend.PYOMO,
+    prepared: Prepared = False,
     time_limit: TimeLimit = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 3 when energy that could be served is not")
@@ -159,6 +168,8 @@ def solve(
 
         with _progress("Reading the scenario", "Planning", "Writing the result", show=not quiet) as advance:
             loaded = load_scenario(scenario)
+            if prepared:
+                options = replace(options, uncertainty=_uncertainty(loaded))
             advance()
             with loaded.naming_files():
                 schedule = optimize(loaded.scenario, options)
@@ -360,6 +371,8 @@ def roll(
     minimum_run: MinimumRun = 0.0,
     solver: Solver = DEFAULT_SOLVER,
     backend: Carrier = Backend.PYOMO,
+    prepared: Prepared = False,
+    moving_price: MovingPrice = 0.0,
     time_limit: TimeLimit = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -385,6 +398,12 @@ def roll(
 
         with _progress("Reading the scenario", "Rolling", "Looking back", "Writing", show=not quiet) as advance:
             loaded = load_scenario(scenario)
+            plan = replace(
+                options.plan,
+                moving_price_per_kwh=moving_price,
+                uncertainty=_uncertainty(loaded) if prepared else None,
+            )
+            options = replace(options, plan=plan)
             advance()
             with loaded.naming_files():
                 rolled = rolled_day(loaded.day, options)
@@ -487,6 +506,12 @@ def _options(
 def _with_lines(options: OptimizeOptions, currents: LimitMode, form: LineForm, sides: int) -> OptimizeOptions:
     with _errors_as_exit_codes():
         return replace(options, current_mode=currents, line_form=form, line_sides=sides)
+
+
+def _uncertainty(loaded: LoadedScenario) -> Uncertainty:
+    if loaded.uncertainty is None:
+        raise InputError("--prepared needs uncertainty.json in the scenario folder; add it, or leave the option out")
+    return loaded.uncertainty
 
 
 def _instant(option: str, text: str | None) -> datetime | None:

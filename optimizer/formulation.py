@@ -17,6 +17,10 @@ from optimizer.linear_program import LinearProgram, ProgramBuilder, Rows, Terms
 from optimizer.options import Stage
 from optimizer.pilot_program import add_pilots, declare_pilots
 from optimizer.problem import CapacityProblem
+from optimizer.recourse import declare_recourse, expected_unmet, recourse_balance, recourse_limit
+
+MOVING_STAGES = {Stage.PREVIOUS_PLAN, Stage.STEADY_COST}
+"""Stages that count what is moved against the previous plan."""
 
 
 def formulate(problem: CapacityProblem, stages: tuple[Stage, ...]) -> LinearProgram:
@@ -35,20 +39,26 @@ def formulate(problem: CapacityProblem, stages: tuple[Stage, ...]) -> LinearProg
     builder.variable("unmet_kwh", upper=problem.reachable_energy_kwh)
     if Stage.PEAK_POWER in stages:
         builder.variable("peak_kw", upper=np.full(1, np.inf))
-    if Stage.PREVIOUS_PLAN in stages:
+    if problem.previous_energy_kwh is not None and MOVING_STAGES & set(stages):
         builder.variable("raised_kwh", upper=problem.max_energy_kwh)
         builder.variable("lowered_kwh", upper=np.full(problem.columns, np.inf))
     rules = problem.pilot_rules if problem.pilot_rules is not None and problem.pilot_rules.is_exact else None
     if rules is not None:
         declare_pilots(builder, problem, rules)
+    if Stage.EXPECTED_UNMET in stages:
+        declare_recourse(builder, problem.recourses, problem.reachable_energy_kwh)
     builder.family("energy_balance", energy_balance(builder, problem))
     builder.family("capacity_limit", capacity_limit(builder, problem))
     if Stage.PEAK_POWER in stages:
         builder.family("peak_limit", peak_limit(builder, problem))
-    if Stage.PREVIOUS_PLAN in stages:
+    if problem.previous_energy_kwh is not None and MOVING_STAGES & set(stages):
         builder.family("energy_moved", energy_moved(builder, problem))
     if rules is not None:
         add_pilots(builder, problem, rules)
+    if Stage.EXPECTED_UNMET in stages:
+        need_kwh = problem.reachable_energy_kwh
+        builder.family("recourse_balance", recourse_balance(builder, problem.recourses, need_kwh))
+        builder.family("recourse_limit", recourse_limit(builder, problem.recourses))
     for stage in stages:
         builder.stage(stage.value, OBJECTIVES[stage](problem))
     return builder.program()
@@ -132,6 +142,11 @@ def _unmet_energy(problem: CapacityProblem) -> Mapping[str, FloatArray]:
     return {"unmet_kwh": problem.priority}
 
 
+def _expected_unmet(problem: CapacityProblem) -> Mapping[str, FloatArray]:
+    """Unmet energy of what is believed and of every surprise, by probability and priority, kWh."""
+    return expected_unmet(problem.recourses, problem.priority)
+
+
 def _peak_power(_: CapacityProblem) -> Mapping[str, FloatArray]:
     """peak_kw, kW."""
     return {"peak_kw": np.ones(1)}
@@ -142,6 +157,15 @@ def _energy_cost(problem: CapacityProblem) -> Mapping[str, FloatArray]:
     if problem.price_per_kwh is None:
         raise ValueError("a problem without prices has no cost")
     return {"energy_kwh": problem.price_per_kwh[problem.column_step]}
+
+
+def _steady_cost(problem: CapacityProblem) -> Mapping[str, FloatArray]:
+    """Cost of the energy, and half the price of moving for each kWh taken away and each kWh put elsewhere.
+
+    sum_(s, t) price_per_kwh[t] * energy_kwh[s, t] + moving_price_per_kwh / 2 * sum_k raised_kwh[k] + lowered_kwh[k]
+    """
+    each = np.full(problem.columns, problem.moving_price_per_kwh / 2)
+    return {**_energy_cost(problem), "raised_kwh": each, "lowered_kwh": each}
 
 
 def _previous_plan(problem: CapacityProblem) -> Mapping[str, FloatArray]:
@@ -163,7 +187,9 @@ def delay_hours(problem: CapacityProblem) -> FloatArray:
 
 OBJECTIVES: dict[Stage, Callable[[CapacityProblem], Mapping[str, FloatArray]]] = {
     Stage.UNMET_ENERGY: _unmet_energy,
+    Stage.EXPECTED_UNMET: _expected_unmet,
     Stage.PEAK_POWER: _peak_power,
+    Stage.STEADY_COST: _steady_cost,
     Stage.ENERGY_COST: _energy_cost,
     Stage.PREVIOUS_PLAN: _previous_plan,
     Stage.EARLIEST_DELIVERY: _earliest_delivery,

@@ -16,14 +16,23 @@ LARGEST_WEIGHT = 1e4
 
 
 def applicable_stages(problem: CapacityProblem, objective: tuple[Stage, ...]) -> tuple[Stage, ...]:
-    """The stages that say anything: no cost without prices, no previous plan without one, nothing without columns."""
+    """The stages that say anything: no cost without prices, no previous plan without one, nothing without columns.
+
+    Where surprises are to be prepared for, what they leave unmet comes first unless the objective says where.
+    """
     if problem.columns == 0:
         return (Stage.UNMET_ENERGY,)
     absent = set()
     if problem.price_per_kwh is None:
-        absent.add(Stage.ENERGY_COST)
+        absent |= {Stage.ENERGY_COST, Stage.STEADY_COST}
+    if not problem.recourses:
+        absent.add(Stage.EXPECTED_UNMET)
+    elif Stage.EXPECTED_UNMET not in objective:
+        objective = (Stage.EXPECTED_UNMET, *objective)
     if problem.previous_energy_kwh is None:
-        absent.add(Stage.PREVIOUS_PLAN)
+        absent |= {Stage.PREVIOUS_PLAN, Stage.STEADY_COST}
+    if problem.moving_price_per_kwh == 0:
+        absent.add(Stage.STEADY_COST)
     return tuple(stage for stage in objective if stage not in absent)
 
 

@@ -206,9 +206,10 @@ def _shadow_price(solved: _Solved, unserved_value_per_kwh: float) -> FloatArray 
         for stage in solved.solution.stages
         if stage.row_dual is not None
     }
-    if Stage.UNMET_ENERGY not in duals:
+    served = next((stage for stage in (Stage.EXPECTED_UNMET, Stage.UNMET_ENERGY) if stage in duals), None)
+    if served is None:
         return None
-    saved = -unserved_value_per_kwh * duals[Stage.UNMET_ENERGY]
+    saved = -unserved_value_per_kwh * duals[served]
     if Stage.ENERGY_COST in duals:
         saved = saved - duals[Stage.ENERGY_COST]
     # Adding zero turns a negative zero into a plain one.

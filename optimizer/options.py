@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from models.domain.pickling import reduced
 from models.domain.time_grid import check_raster, require_aware
+from models.domain.uncertainty import Uncertainty
 from models.errors import InputError
 
 
@@ -69,8 +70,12 @@ class Stage(StrEnum):
 
     UNMET_ENERGY = "unmet_energy"
     """Unserved energy weighted by priority, kWh."""
+    EXPECTED_UNMET = "expected_unmet"
+    """The same over all that may come, each surprise by its probability, kWh; falls away without surprises."""
     PEAK_POWER = "peak_power"
     """Highest power of the whole site, kW."""
+    STEADY_COST = "steady_cost"
+    """Cost of the energy and of moving it against the previous plan, currency; falls away where moving is free."""
     ENERGY_COST = "energy_cost"
     """Cost of the energy, currency; falls away without prices."""
     PREVIOUS_PLAN = "previous_plan"
@@ -79,10 +84,20 @@ class Stage(StrEnum):
     """Delivered energy times its delay since the window's start, kWh h."""
 
 
-COST_OBJECTIVE = (Stage.UNMET_ENERGY, Stage.ENERGY_COST, Stage.PREVIOUS_PLAN, Stage.EARLIEST_DELIVERY)
+SERVICE_STAGES = (Stage.UNMET_ENERGY, Stage.EXPECTED_UNMET)
+"""What comes first in every objective."""
+
+COST_OBJECTIVE = (
+    Stage.UNMET_ENERGY,
+    Stage.STEADY_COST,
+    Stage.ENERGY_COST,
+    Stage.PREVIOUS_PLAN,
+    Stage.EARLIEST_DELIVERY,
+)
 PEAK_OBJECTIVE = (
     Stage.UNMET_ENERGY,
     Stage.PEAK_POWER,
+    Stage.STEADY_COST,
     Stage.ENERGY_COST,
     Stage.PREVIOUS_PLAN,
     Stage.EARLIEST_DELIVERY,
@@ -142,6 +157,9 @@ class OptimizeOptions:
             leaves, or the limits have no room for it.
         unserved_value_per_kwh: What a kWh served instead of lost is worth in shadow prices, currency per kWh. It weighs
             nothing in the plan itself, in which unmet energy comes first whatever it costs.
+        moving_price_per_kwh: What a kWh must save to be moved against the previous plan, currency per kWh; at 0 any
+            saving is enough.
+        uncertainty: What the first steps are to be prepared for; None to believe what is stated.
         solver: Solver and time limit.
     """
 
@@ -157,6 +175,8 @@ class OptimizeOptions:
     pilots: PilotMode = PilotMode.ROUNDED
     minimum_run: timedelta = timedelta(0)
     unserved_value_per_kwh: float = 10.0
+    moving_price_per_kwh: float = 0.0
+    uncertainty: Uncertainty | None = None
     solver: SolverOptions = field(default_factory=SolverOptions)
 
     @property
@@ -181,8 +201,10 @@ class OptimizeOptions:
             )
         if not MIN_LINE_SIDES <= self.line_sides <= MAX_LINE_SIDES:
             raise InputError(f"line_sides is {self.line_sides}; it must be {MIN_LINE_SIDES} to {MAX_LINE_SIDES}")
-        if not self.objective or self.objective[0] is not Stage.UNMET_ENERGY:
+        if not self.objective or self.objective[0] not in SERVICE_STAGES:
             raise InputError("the objective must begin with unmet_energy: the cheapest plan would serve nobody")
+        if not (math.isfinite(self.moving_price_per_kwh) and self.moving_price_per_kwh >= 0):
+            raise InputError(f"moving_price_per_kwh is {self.moving_price_per_kwh}; it must be finite and not negative")
         if len(set(self.objective)) != len(self.objective):
             raise InputError(f"the objective names a stage twice: {', '.join(self.objective)}")
 

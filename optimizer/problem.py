@@ -18,12 +18,14 @@ from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule
 from models.domain.session import ChargingSession
 from models.domain.time_grid import BoolArray, FloatArray, IntArray, TimeGrid, ceil_to_raster, floor_to_raster
+from models.domain.uncertainty import Uncertainty
 from models.errors import InputError
 from models.units import SECONDS_PER_HOUR, amperes_per_kilowatt
 from optimizer.arrays import sums_by
 from optimizer.lines import Line, site_lines
-from optimizer.options import LimitMode, LineForm, OptimizeOptions
+from optimizer.options import LimitMode, LineForm, OptimizeOptions, PilotMode
 from optimizer.pilot_rules import PilotRules
+from optimizer.recourse import Recourse, recourse_of, surprised
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
 
@@ -119,6 +121,8 @@ class CapacityProblem:
         pilot_rules: Powers that sessions may be given; None where any will do.
         sessions_outside_window: How many sessions were left out because they are not wholly inside the window.
         notes: What was decided about odd input.
+        moving_price_per_kwh: What a kWh must save to be moved against the plan in force, currency per kWh.
+        recourses: What may come instead, over the same sessions; empty where what is stated is believed.
     """
 
     grid: TimeGrid
@@ -143,6 +147,8 @@ class CapacityProblem:
     pilot_rules: PilotRules | None
     sessions_outside_window: int
     notes: tuple[str, ...]
+    moving_price_per_kwh: float = 0.0
+    recourses: tuple[Recourse, ...] = ()
 
     @property
     def columns(self) -> int:
@@ -243,12 +249,16 @@ def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[f
         previous_energy_kwh=None if scenario.previous is None else _previous(scenario.previous, sessions, columns),
         sessions_outside_window=len(scenario.sessions) - len(sessions),
         notes=notes,
+        moving_price_per_kwh=options.moving_price_per_kwh,
     )
     linear = [
         line_limit(problem, index, lines[index].magnitude)
         for index in np.flatnonzero(~np.array(is_curved, dtype=bool)).tolist()
     ]
-    return replace(problem, limits=(*limits, *linear)) if linear else problem
+    problem = replace(problem, limits=(*limits, *linear)) if linear else problem
+    if options.uncertainty is None or not sessions:
+        return problem
+    return replace(problem, recourses=_recourses(scenario, problem, options, options.uncertainty))
 
 
 def line_limit(problem: CapacityProblem, index: int, share: FloatArray, slack: float = 1.0) -> CapacityLimit:
@@ -277,6 +287,29 @@ def line_limit(problem: CapacityProblem, index: int, share: FloatArray, slack: f
         line=index,
         every_moment=line.every_moment,
     )
+
+
+def _recourses(
+    scenario: Scenario, plan: CapacityProblem, options: OptimizeOptions, uncertainty: Uncertainty
+) -> tuple[Recourse, ...]:
+    """The problem of every surprise, on steps that have the plan's edges."""
+    edges_s = plan.grid.edges_s.tolist()
+    shared_s = edges_s[0] + options.raster.total_seconds()
+    believed = replace(scenario, sessions=plan.sessions, tariff=None, previous=None)
+    choice = replace(
+        options,
+        start=plan.grid.start,
+        uncertainty=None,
+        # What comes later is planned again: what is simple and holds every limit is enough.
+        pilots=PilotMode.CONTINUOUS,
+        line_form=LineForm.MAGNITUDE,
+    )
+    recourses = []
+    for surprise in uncertainty.surprises:
+        then = surprised(believed, uncertainty, surprise, now_s=edges_s[0], latest=options.end)
+        problem = prepare(then, choice, edges_s=edges_s)
+        recourses.append(recourse_of(plan, problem, surprise, shared_s=shared_s))
+    return tuple(recourses)
 
 
 def _max_power_kw(session: ChargingSession, charger: Charger, *, stepless: bool) -> float:

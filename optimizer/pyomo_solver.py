@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -37,6 +38,10 @@ TIME_LIMIT_OPTION = {
     "scip": "limits/time",
 }
 """What the usual solvers call their time limit, s."""
+
+
+WHOLE_SECONDS = frozenset({"glpk"})
+"""Solvers that take no part of a second."""
 
 
 def solve_with(model: pyo.ConcreteModel, program: LinearProgram, options: SolverOptions) -> Solution:
@@ -124,7 +129,10 @@ def _solve_active(
         option = TIME_LIMIT_OPTION.get(options.name)
         if option is None:
             raise SolverConfigError(f"no time limit is known for solver {options.name!r}; leave it out")
-        settings[option] = max(1, round(deadline - time.perf_counter()))
+        left_s = deadline - time.perf_counter()
+        if left_s <= 0:
+            return SolveStatus.TIME_LIMIT
+        settings[option] = max(1, math.ceil(left_s)) if options.name in WHOLE_SECONDS else left_s
     try:
         results: SolverResults = solver.solve(model, load_solutions=False, options=settings)  # type: ignore[attr-defined]
     except (ApplicationError, RuntimeError, ValueError) as error:

@@ -9,6 +9,7 @@ from models.domain.schedule import GroupResult, LineResult, Schedule, ScheduleSt
 from models.domain.session import ChargingSession
 from models.domain.tariff import EnergyTariff, PriceBlock
 from models.domain.time_grid import BoolArray, FloatArray, IntArray, TimeGrid
+from models.domain.uncertainty import DepartureErrors, Surprise, Uncertainty
 
 __all__ = [
     "BoolArray",
@@ -21,6 +22,7 @@ __all__ = [
     "Charger",
     "ChargingSession",
     "Connection",
+    "DepartureErrors",
     "DriverStatement",
     "EnergyTariff",
     "FloatArray",
@@ -39,6 +41,8 @@ __all__ = [
     "SessionResult",
     "Site",
     "StageResult",
+    "Surprise",
     "TimeGrid",
+    "Uncertainty",
     "forecasts_in_force",
 ]

@@ -14,6 +14,8 @@ from optimizer.scenario_io.schemas import (
     RecordedSessionRow,
     SessionRow,
     SiteFile,
+    SurpriseEntry,
+    UncertaintyFile,
 )
 
 __all__ = [
@@ -29,6 +31,8 @@ __all__ = [
     "RecordedSessionRow",
     "SessionRow",
     "SiteFile",
+    "SurpriseEntry",
+    "UncertaintyFile",
     "WrittenGroup",
     "WrittenResult",
     "load_scenario",

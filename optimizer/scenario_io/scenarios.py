@@ -17,6 +17,7 @@ from models.domain.day import DriverStatement, ReceivedForecast, RecordedDay, fo
 from models.domain.scenario import Scenario
 from models.domain.session import ChargingSession
 from models.domain.time_grid import FloatArray
+from models.domain.uncertainty import Uncertainty
 from models.errors import FileInputError, InputError, PriceGapError
 from models.oscp.v20 import UpdateGroupCapacityForecast
 from optimizer.scenario_io.checks import (
@@ -39,15 +40,18 @@ from optimizer.scenario_io.schemas import (
     RecordedSessionRow,
     SessionRow,
     SiteFile,
+    UncertaintyFile,
     price_rows,
 )
 from optimizer.scenario_io.tables import Table, TableParts
 
+UNCERTAINTY_FILE = "uncertainty.json"
 MAX_MESSAGES = 1_000_000
 
 RowT = TypeVar("RowT", bound=BaseModel)
 _Messages = TypeAdapter(Annotated[tuple[ReceivedMessage, ...], Field(max_length=MAX_MESSAGES)])
 _Site = TypeAdapter(SiteFile)
+_Uncertainty = TypeAdapter(UncertaintyFile)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -62,6 +66,7 @@ class LoadedScenario:
         statements: What drivers said, by session.
         received: The forecasts of the messages, with the time of their arrival.
         price_known_s: As in `RecordedDay`.
+        uncertainty: What a plan is to be prepared for, where it was asked for; None where nothing is said of it.
     """
 
     scenario: Scenario
@@ -71,6 +76,7 @@ class LoadedScenario:
     statements: Mapping[str, DriverStatement] = field(default_factory=dict)
     received: tuple[ReceivedForecast, ...] = ()
     price_known_s: FloatArray | None = None
+    uncertainty: Uncertainty | None = None
 
     @property
     def day(self) -> RecordedDay:
@@ -99,8 +105,8 @@ def load_scenario(folder: Path) -> LoadedScenario:
     """Read a scenario folder.
 
     Args:
-        folder: Holds site.json and sessions.csv (or sessions.parquet); prices.csv (or prices.parquet) and
-            forecasts.json where there are any.
+        folder: Holds site.json and sessions.csv (or sessions.parquet); prices.csv (or prices.parquet), forecasts.json
+            and uncertainty.json where there are any.
 
     Returns:
         The scenario, with notes on what looks odd in it.
@@ -140,6 +146,7 @@ def load_scenario(folder: Path) -> LoadedScenario:
         statements=statements,
         received=forecasts,
         price_known_s=price_known_s,
+        uncertainty=_read_uncertainty(folder),
     )
 
 
@@ -201,6 +208,18 @@ def read_messages(path: Path) -> tuple[ReceivedMessage, ...]:
         FileInputError: It is no such file.
     """
     return read_json(path, _Messages)
+
+
+def _read_uncertainty(folder: Path) -> Uncertainty | None:
+    path = locate(folder, UNCERTAINTY_FILE)
+    if path is None:
+        return None
+    try:
+        return read_json(path, _Uncertainty).to_domain()
+    except FileInputError:
+        raise
+    except InputError as error:
+        raise FileInputError(UNCERTAINTY_FILE, str(error)) from error
 
 
 def ignored_columns_note(table: Table[RowT] | TableParts[RowT]) -> tuple[str, ...]:

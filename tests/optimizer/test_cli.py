@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from optimizer.cli import app
-from tests.optimizer.scenario_folder import HEADER, ROW, write_csv, write_folder
+from tests.optimizer.scenario_folder import HEADER, ROW, write_csv, write_folder, write_json
 
 REAL_DAY = Path(__file__).parents[2] / "benchmarks" / "data" / "jpl-2019-07-24"
 
@@ -72,6 +72,19 @@ class TestRoll:
 
         assert code == 0
         assert len(output.splitlines()) == 1 + 2 + 6
+
+    def test_prepared_for_surprises(self, tmp_path: Path) -> None:
+        """--prepared needs uncertainty.json and says so; with it, solve and roll put its stage first."""
+        folder = write_folder(tmp_path / "s")
+        refused, _, problem = run("solve", folder, "--prepared", "--out", tmp_path / "r")
+        write_json(folder / "uncertainty.json", {"schema": 1, "surprises": [{"probability": 0.1, "capacity_share": 0}]})
+
+        solved, output, _ = run("solve", folder, "--prepared", "--out", tmp_path / "r", "--json")
+        rolled, _, _ = run("roll", folder, "--prepared", "--moving-price", "0.01", "--quiet")
+
+        assert (refused, solved, rolled) == (2, 0, 0)
+        assert "uncertainty.json" in problem
+        assert json.loads(output)["stages"][0]["name"] == "expected_unmet"
 
     def test_a_failed_day_leaves_nothing(self, tmp_path: Path) -> None:
         """A solver that is not there: code 2 with its name, and no result."""

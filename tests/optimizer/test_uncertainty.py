@@ -1,0 +1,291 @@
+"""Plans that are prepared for surprises, and plans that move only where that pays: worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from models.domain.group import CapacityGroup
+from models.domain.scenario import Scenario
+from models.domain.schedule import Schedule
+from models.domain.uncertainty import DepartureErrors, Surprise, Uncertainty
+from models.errors import FileInputError, InputError
+from optimizer.engine import optimize
+from optimizer.options import COST_OBJECTIVE, Backend, OptimizeOptions, SolverOptions, Stage
+from optimizer.rolling import moved
+from optimizer.scenario_io import load_scenario
+from optimizer.verify import verify
+from tests.builders import HOUR, MORNING, make_charger, make_scenario, make_session, make_site, make_tariff
+from tests.optimizer.scenario_folder import write_folder, write_json
+from tests.properties.strategies import Case, cases
+
+HOURLY = OptimizeOptions(raster=HOUR)
+AN_HOUR_EARLY = DepartureErrors(hours=(-1.0, 0.0))
+
+
+def prepared(*surprises: Surprise, errors: DepartureErrors | None = AN_HOUR_EARLY) -> OptimizeOptions:
+    """Hourly steps, the first of them prepared."""
+    return replace(HOURLY, uncertainty=Uncertainty(surprises=surprises, departure_errors=errors))
+
+
+def one_session(hours: int, *, prices: tuple[float, ...], limit_kw: float = 100.0) -> Scenario:
+    """10 kWh at 22 kW within some hours."""
+    return make_scenario(
+        site=make_site(groups=[CapacityGroup(group_id="main", import_limit_kw=limit_kw)]),
+        sessions=[make_session(departure=MORNING + hours * HOUR)],
+        tariff=make_tariff(prices),
+    )
+
+
+def by_step(plan: Schedule) -> list[float]:
+    """Energy of each step, kWh."""
+    steps: list[float] = np.bincount(plan.step_index, weights=plan.energy_kwh, minlength=plan.grid.steps).tolist()
+    return steps
+
+
+class TestDepartures:
+    """Who may leave early is served while that is sure."""
+
+    def test_what_could_be_lost_is_served_first(self) -> None:
+        """Two hours, the second cheaper: who may leave after the first is served in it, who stays in the second."""
+        scenario = one_session(2, prices=(0.30, 0.20))
+
+        plan = optimize(scenario, prepared(Surprise(probability=0.1, departure_level=0.0)))
+
+        assert by_step(plan) == pytest.approx([10.0, 0.0])
+        assert by_step(optimize(scenario, HOURLY)) == pytest.approx([0.0, 10.0])
+        assert [stage.name for stage in plan.stages][:2] == ["expected_unmet", "unmet_energy"]
+        assert plan.stages[0].value == pytest.approx(0.0, abs=1e-6)
+
+    def test_what_can_still_be_served_waits(self) -> None:
+        """Three hours, each cheaper; who leaves an hour early can still be served in the second: the plan waits."""
+        plan = optimize(
+            one_session(3, prices=(0.30, 0.25, 0.20)), prepared(Surprise(probability=0.5, departure_level=0.0))
+        )
+
+        assert by_step(plan) == pytest.approx([0.0, 0.0, 10.0])
+
+    def test_who_may_leave_goes_before_who_stays(self) -> None:
+        """A and B want 10 kWh under 10 kW, A within two hours, B within three, and both may leave an hour early. 10 kWh
+        of the first hour go to A, which has no other; B still has the second.
+        """
+        sessions = [
+            make_session("A", charger_id="C1"),
+            make_session("B", charger_id="C2", departure=MORNING + 3 * HOUR),
+        ]
+        site = make_site(
+            groups=[CapacityGroup(group_id="main", import_limit_kw=10.0)],
+            chargers=[make_charger("C1"), make_charger("C2")],
+        )
+
+        plan = optimize(
+            make_scenario(site=site, sessions=sessions), prepared(Surprise(probability=0.3, departure_level=0.0))
+        )
+
+        first = {plan.sessions[i].session.session_id for i in plan.session_index[plan.step_index == 0].tolist()}
+        assert first == {"A"}
+        assert plan.unmet_energy_kwh == pytest.approx(0.0)
+
+    def test_quantiles_are_those_of_who_has_not_left(self) -> None:
+        """Errors of -2 to 2 h. Of those who err by more than -1 h, three quarters, the half err by less than 0.5 h; who
+        is later than anybody was leaves now.
+        """
+        errors = DepartureErrors(hours=(-2.0, -1.0, 0.0, 1.0, 2.0))
+
+        found = errors.later_than(np.array([-5.0, -1.0, 3.0]), 0.5)
+
+        assert found.tolist() == pytest.approx([0.0, 0.5, 3.0])
+
+    def test_quantiles_of_what_was_measured(self) -> None:
+        """Of 0, 1 and 2 h the quantiles at 0, 1/2 and 1 are these."""
+        assert DepartureErrors.measured([2.0, 0.0, 1.0], quantiles=3).hours == pytest.approx((0.0, 1.0, 2.0))
+
+
+class TestCapacity:
+    """What may be cut later is used now."""
+
+    def test_as_much_as_a_cut_would_lose(self) -> None:
+        """10 kW for two hours, cheaper in the second; a cut to half would leave 5 kWh for it: 5 go into the first."""
+        scenario = one_session(2, prices=(0.30, 0.20), limit_kw=10.0)
+
+        plan = optimize(scenario, prepared(Surprise(probability=0.1, capacity_share=0.5), errors=None))
+
+        assert by_step(plan) == pytest.approx([5.0, 5.0])
+
+
+class TestSteadiness:
+    """A plan moves where that saves enough."""
+
+    @pytest.mark.parametrize(("price", "hours"), [(0.02, [10.0, 0.0]), (0.005, [0.0, 10.0]), (0.0, [0.0, 10.0])])
+    def test_a_small_saving_is_not_worth_moving_for(self, price: float, hours: list[float]) -> None:
+        """10 kWh are planned for the first hour, when the second becomes cheaper by 0.01: they move for 0.005 per kWh,
+        and not for 0.02.
+        """
+        before = optimize(one_session(2, prices=(0.20, 0.30)), HOURLY)
+        scenario = replace(one_session(2, prices=(0.21, 0.20)), previous=before)
+
+        plan = optimize(scenario, replace(HOURLY, moving_price_per_kwh=price))
+
+        assert by_step(plan) == pytest.approx(hours)
+
+    @settings(max_examples=40)
+    @given(cases(objectives=[COST_OBJECTIVE], rasters=[60]), st.floats(0.5, 1.5))
+    def test_where_moving_is_dear_nothing_moves(self, case: Case, factor: float) -> None:
+        """Other prices alone move no energy where that costs more than they differ by, and service stays the same."""
+        plain = case.with_options(solver=SolverOptions(backend=Backend.ARRAYS))
+        before = optimize(plain.scenario, plain.options)
+        prices = tuple(
+            replace(block, import_price_per_kwh=block.import_price_per_kwh * (factor if index % 2 else 1.0))
+            for index, block in enumerate(plain.prices)
+        )
+        later = replace(plain, prices=prices, previous=before).with_options(moving_price_per_kwh=100.0)
+
+        plan = optimize(later.scenario, later.options)
+
+        assert plan.unmet_energy_kwh == pytest.approx(before.unmet_energy_kwh, abs=1e-5)
+        if prices:
+            assert moved(before, plan, float(plan.grid.edges_s[0]))[1] == pytest.approx(0.0, abs=1e-3)
+
+
+@settings(max_examples=40)
+@given(cases(objectives=[COST_OBJECTIVE], rasters=[30, 60]), st.integers(1, 3))
+def test_surprises_that_change_nothing_change_nothing(case: Case, count: int) -> None:
+    """Prepared for what is believed anyway, a plan serves as much at the same cost, and holds every limit."""
+    plain = case.with_options(solver=SolverOptions(backend=Backend.ARRAYS))
+    nothing = Uncertainty(surprises=tuple(Surprise(probability=0.3) for _ in range(count)))
+    ready = plain.with_options(uncertainty=nothing)
+
+    plan, simple = optimize(ready.scenario, ready.options), optimize(plain.scenario, plain.options)
+
+    assert verify(case.scenario, plan, limit_mode=case.options.limit_mode).violations == ()
+    weighted = [sum(one.session.priority * one.unmet_energy_kwh for one in p.sessions) for p in (plan, simple)]
+    assert weighted[0] == pytest.approx(weighted[1], abs=1e-4)
+    assert plan.energy_cost == pytest.approx(simple.energy_cost, abs=1e-4)
+
+
+@settings(max_examples=40)
+@given(
+    cases(objectives=[COST_OBJECTIVE], rasters=[30, 60]),
+    st.lists(st.floats(-5.0, 5.0), min_size=2, max_size=5).map(sorted),
+    st.floats(0.0, 1.0),
+    st.floats(0.0, 1.0),
+)
+def test_a_prepared_plan_is_a_plan(case: Case, hours: list[float], level: float, share: float) -> None:
+    """Whatever may come, the plan holds what is believed: every limit, stay and request, and all stages are proved."""
+    surprises = (Surprise(probability=0.3, departure_level=level), Surprise(probability=0.2, capacity_share=share))
+    errors = DepartureErrors(hours=tuple(hours))
+    options = replace(
+        case.options,
+        solver=SolverOptions(backend=Backend.ARRAYS),
+        uncertainty=Uncertainty(surprises=surprises, departure_errors=errors),
+    )
+
+    plan = optimize(case.scenario, options)
+
+    assert verify(case.scenario, plan, limit_mode=options.limit_mode).violations == ()
+    assert all(stage.proved for stage in plan.stages)
+
+
+class TestRefusals:
+    """Bad input is named."""
+
+    @pytest.mark.parametrize(
+        ("hours", "why"),
+        [((1.0,), "at least two"), ((1.0, 0.0), "in order"), ((0.0, math.nan), "finite"), ((0.0, 1e6), "at most 744")],
+    )
+    def test_errors(self, hours: tuple[float, ...], why: str) -> None:
+        """Quantiles are in order, finite, and within a month."""
+        with pytest.raises(InputError, match=why):
+            DepartureErrors(hours=hours)
+
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [("probability", 0.0), ("probability", 1.5), ("departure_level", -0.1), ("capacity_share", 1.1)],
+    )
+    def test_a_surprise(self, field: str, value: float) -> None:
+        """Each value has its bounds."""
+        with pytest.raises(InputError, match=f"{field}.*{value}"):
+            Surprise(**{"probability": 0.1, field: value})
+
+    def test_surprises_together(self) -> None:
+        """Probabilities add up to at most 1; levels need errors to refer to; there is one surprise at least."""
+        with pytest.raises(InputError, match=r"add up to 1\.2"):
+            Uncertainty(surprises=(Surprise(probability=0.6),) * 2)
+        with pytest.raises(InputError, match="no departure errors"):
+            Uncertainty(surprises=(Surprise(probability=0.6, departure_level=0.5),))
+        with pytest.raises(InputError, match="0 surprises"):
+            Uncertainty(surprises=())
+
+    @pytest.mark.parametrize("value", [-0.01, math.inf])
+    def test_a_moving_price(self, value: float) -> None:
+        """It is finite and not negative."""
+        with pytest.raises(InputError, match="moving_price_per_kwh"):
+            replace(HOURLY, moving_price_per_kwh=value)
+
+    @pytest.mark.parametrize(
+        ("change", "field"),
+        [
+            ({"schema": 2}, "schema"),
+            ({"surprises": []}, "surprises"),
+            ({"surprises": [{"probability": 2}]}, "row 1, field surprises.probability"),
+            ({"surprises": [{"probability": 0.1, "departure_levl": 0.5}]}, "departure_levl"),
+            ({"departure_error_hours": [1.0, 0.0]}, "in order"),
+            ({"departure_error_hours": None}, "no departure errors"),
+        ],
+    )
+    def test_a_file(self, tmp_path: Path, change: dict[str, object], field: str) -> None:
+        """The message names file and field, or what does not fit together."""
+        folder = write_folder(tmp_path / "s")
+        write_json(folder / "uncertainty.json", uncertainty_json() | change)
+
+        with pytest.raises(FileInputError) as caught:
+            load_scenario(folder)
+
+        assert str(caught.value).startswith("uncertainty.json")
+        assert field in str(caught.value)
+
+    def test_a_good_file(self, tmp_path: Path) -> None:
+        """It is read as it is written."""
+        folder = write_folder(tmp_path / "s")
+        write_json(folder / "uncertainty.json", uncertainty_json())
+
+        assert load_scenario(folder).uncertainty == Uncertainty(
+            surprises=(Surprise(probability=0.2, departure_level=0.1), Surprise(probability=0.1, capacity_share=0.5)),
+            departure_errors=DepartureErrors(hours=(-2.0, 0.0, 2.0)),
+        )
+
+
+def uncertainty_json() -> dict[str, object]:
+    """A valid uncertainty.json."""
+    return {
+        "schema": 1,
+        "departure_error_hours": [-2.0, 0.0, 2.0],
+        "surprises": [{"probability": 0.2, "departure_level": 0.1}, {"probability": 0.1, "capacity_share": 0.5}],
+    }
+
+
+def test_the_order_of_the_objective_can_be_chosen() -> None:
+    """Asked for after the cost, preparation is free: where the second hour is cheaper it waits all the same."""
+    objective = (Stage.UNMET_ENERGY, Stage.ENERGY_COST, Stage.EXPECTED_UNMET)
+    options = replace(prepared(Surprise(probability=0.1, departure_level=0.0)), objective=objective)
+
+    assert by_step(optimize(one_session(2, prices=(0.30, 0.20)), options)) == pytest.approx([0.0, 10.0])
+    assert by_step(optimize(one_session(2, prices=(0.20, 0.20)), options)) == pytest.approx([10.0, 0.0])
+
+
+def test_the_window_bounds_every_surprise() -> None:
+    """Nobody stays beyond the end of the window, however late a surprise lets them leave."""
+    options = replace(
+        prepared(Surprise(probability=0.5, departure_level=1.0), errors=DepartureErrors(hours=(0.0, 9.0))),
+        start=MORNING,
+        end=MORNING + timedelta(hours=2),
+    )
+
+    assert optimize(one_session(2, prices=(0.30, 0.20)), options).unmet_energy_kwh == pytest.approx(0.0)
