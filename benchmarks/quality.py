@@ -15,7 +15,9 @@ import numpy as np
 
 from benchmarks.cases import garage_scenario, garage_statements, garage_table
 from models.domain import DepartureErrors, DriverStatement, RecordedDay, Surprise, Uncertainty
-from optimizer import (
+from optimizer.engine import optimize
+from optimizer.hindsight import BLIND_RULES, DEADLINE_RULES, DayFigures, baseline, day_figures, rolled_figures
+from optimizer.options import (
     Backend,
     Foresight,
     OptimizeOptions,
@@ -23,10 +25,8 @@ from optimizer import (
     SolverOptions,
     Stage,
     Strategy,
-    optimize,
-    roll,
 )
-from optimizer.hindsight import BLIND_RULES, DEADLINE_RULES, DayFigures, baseline, day_figures, rolled_figures
+from optimizer.rolling import roll
 
 BUSY_DAYS = {
     "jpl": ("2019-07-22", "2019-08-08", "2019-08-26", "2019-07-24"),
