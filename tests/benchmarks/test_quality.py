@@ -17,7 +17,7 @@ def test_means_over_the_days() -> None:
     header, _, *lines = table(days[:2]).splitlines()
 
     assert header.startswith("| garage | kW | policy | told | met % |")
-    assert lines == ["| jpl | 60 | offline optimum | all | 100.00 | 0.0 | 2.00 | 0.2000 | 10.0 | 1 | 0.00 | 500.0 |"]
+    assert lines == ["| jpl | 60 | offline optimum | all | 100.00 | 0.0 | 2.00 | 0.2000 | 10.0 | 1 | 0.00 | 0.0 |"]
 
 
 @pytest.mark.parametrize("garage", sorted(BUSY_DAYS))

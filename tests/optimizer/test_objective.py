@@ -43,10 +43,10 @@ class TestApplicableStages:
     """A stage without data falls away."""
 
     def test_all_apply_where_everything_is_known(self) -> None:
-        """With prices and a plan in force nothing falls away, and the order is kept."""
+        """With prices, a plan in force and a price of moving nothing falls away, and the order is kept."""
         scenario = make_scenario(tariff=make_tariff())
         previous = optimize(scenario, replace(HOURLY, strategy=Strategy.EARLIEST_DEADLINE))
-        problem = prepare(replace(scenario, previous=previous), HOURLY)
+        problem = prepare(replace(scenario, previous=previous), replace(HOURLY, moving_price_per_kwh=0.01))
 
         assert applicable_stages(problem, PEAK_OBJECTIVE) == PEAK_OBJECTIVE
 
