@@ -73,9 +73,11 @@ def by(name: str, options: OptimizeOptions = HOURLY) -> OptimizeOptions:
 @pytest.mark.parametrize("mode", list(LimitMode))
 @pytest.mark.parametrize("limit_share", [1.0, 0.3], ids=["ample", "scarce"])
 def test_the_stages_reach_the_same(name: str, mode: LimitMode, limit_share: float) -> None:
-    """A day of 12 sessions on two feeders, with peak and plan in force: every stage has the value of the default."""
+    """A day of 12 sessions on two feeders, with peak, plan in force and a price of moving: every stage has the value of
+    the default.
+    """
     scenario = synthetic_scenario(12, seed=3, limit_share=limit_share, feeders=2)
-    options = replace(HOURLY, limit_mode=mode, objective=PEAK_OBJECTIVE)
+    options = replace(HOURLY, limit_mode=mode, objective=PEAK_OBJECTIVE, moving_price_per_kwh=0.01)
     previous = optimize(scenario, replace(options, strategy=Strategy.EARLIEST_DEADLINE))
     scenario = replace(scenario, previous=previous)
 
