@@ -194,12 +194,15 @@ def _asked(
     if how is AdjustRequest.NEVER or schedule.unmet_energy_kwh <= SHORT_KWH:
         return []
     wider = without_forecasts(situation)
-    found = wishes_of(situation, solve(wider.scenario, wider.options), how, now=now)
+    wanted = solve(wider.scenario, replace(wider.options, why=False))
+    found = wishes_of(situation, wanted, how, now=now)
     return [wish for wish in found if not wish.is_covered_by(state.asked.get(wish.group_id))]
 
 
 def _stored(work: SiteWork, situation: Situation, schedule: Schedule, now: datetime) -> StoredPlan:
-    document = to_plan_document(schedule, situation.scenario, situation.options, notes=situation.notes)
+    document = to_plan_document(
+        schedule, situation.scenario, situation.options, notes=situation.notes, why_short_only=True
+    )
     return StoredPlan(
         plan_id=str(uuid.uuid4()),
         site_id=work.site.site_id,

@@ -17,6 +17,7 @@ from optimizer.options import (
     MAX_LINE_SIDES,
     MAX_MINIMUM_RUN,
     MIN_LINE_SIDES,
+    Fairness,
     LimitMode,
     LineForm,
     PilotMode,
@@ -26,6 +27,7 @@ from optimizer.scenario_io import PriceRow, SessionRow, SiteFile
 from optimizer.scenario_io.documents import MAX_MESSAGES, MAX_ROWS
 from optimizer.scenario_io.result_schemas import GroupRow, LineRow, ScheduleRow, SessionResultRow, SummaryFile
 from optimizer.scenario_io.schemas import ID_PATTERN, Id, Instant
+from optimizer.scenario_io.why_document import WhyFile
 
 MAX_URL_LENGTH = 2_048
 MAX_TOKEN_LENGTH = 512
@@ -303,6 +305,10 @@ class PlanDocument(SummaryFile):
     line_results: list[LineRow] = Field(
         default=[], description="What each line with a limit in A carries and may carry in each step"
     )
+    why: WhyFile | None = Field(
+        default=None,
+        description="What holds whom back, and what would have served who goes short; null where nobody asked",
+    )
 
 
 class PlanView(PlanDocument):
@@ -356,6 +362,12 @@ class PlanOptions(BaseModel):
         allow_inf_nan=False,
         description="How long a session at a charger with a least power stays on once it was switched on, min",
     )
+    fairness: Fairness = Field(
+        default=Fairness.TOTAL,
+        description="Who goes short: total: the most energy; max_min: equal shares of requests; proportional: equal "
+        "energy by weight",
+    )
+    why: bool = Field(default=False, description="Say what holds whom back, and what would have served who goes short")
 
 
 class OptimizeRequest(BaseModel):

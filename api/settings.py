@@ -10,6 +10,8 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from optimizer.options import Fairness
+
 DEFAULT_DATABASE = "sqlite:///capacity-optimizer.db"
 
 
@@ -114,6 +116,13 @@ class Settings(BaseSettings):
     )
     solver_processes: int = Field(default=1, ge=1, le=256, description="Processes that solve")
     solve_deadline_s: Seconds = Field(default=20.0, description="Longest time one plan may take, s")
+    fairness: Fairness = Field(default=Fairness.TOTAL, description="Who goes short where not everybody can be served")
+    why_limit_s: float = Field(
+        default=1.0,
+        ge=0,
+        le=3600,
+        description="Longest time to find what would have served those who go short, s; 0: plans do not say why",
+    )
     lease_s: Seconds = Field(
         default=60.0, description="How long a server holds a site it plans without a sign of life, s"
     )

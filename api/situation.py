@@ -15,6 +15,7 @@ from models.domain import CapacityForecasts, ChargingSession, EnergyTariff, Scen
 from models.domain.headroom import IMPORT_KINDS, headroom
 from models.domain.time_grid import ceil_to_raster
 from optimizer import OptimizeOptions, SolverOptions
+from optimizer.options import Fairness
 from optimizer.scenario_io import PriceRow, SessionRow, SiteFile
 
 SECOND = timedelta(seconds=1)
@@ -30,6 +31,8 @@ class PlanningRules:
     drift_kw: float
     measurement_age_s: float
     solve_deadline_s: float
+    fairness: Fairness
+    why_limit_s: float
 
     @classmethod
     def of(cls, settings: Settings) -> PlanningRules:
@@ -107,7 +110,13 @@ def situation_of(
     return Situation(
         scenario=scenario,
         options=OptimizeOptions(
-            start=start, end=end, raster=raster, solver=SolverOptions(time_limit_s=rules.solve_deadline_s)
+            start=start,
+            end=end,
+            raster=raster,
+            fairness=rules.fairness,
+            why=rules.why_limit_s > 0,
+            why_limit_s=rules.why_limit_s,
+            solver=SolverOptions(time_limit_s=rules.solve_deadline_s),
         ),
         site=site,
         forecasts=forecasts,

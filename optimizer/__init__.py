@@ -4,6 +4,7 @@ from optimizer.engine import optimize, plan_without_solver
 from optimizer.options import (
     COST_OBJECTIVE,
     PEAK_OBJECTIVE,
+    Fairness,
     Foresight,
     LimitMode,
     Occasion,
@@ -20,6 +21,7 @@ __all__ = [
     "COST_OBJECTIVE",
     "PEAK_OBJECTIVE",
     "Certificate",
+    "Fairness",
     "Foresight",
     "LimitMode",
     "Occasion",

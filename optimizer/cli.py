@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from models.errors import CapacityOptimizerError, InputError, SolverConfigError
+from optimizer.advice_options import AskedBlocks
+from optimizer.export_options import MAX_PERIODS, ExportFormat, ProfileOptions, RateUnit
 from optimizer.options import (
     COST_OBJECTIVE,
     DEFAULT_LINE_SIDES,
@@ -24,6 +26,7 @@ from optimizer.options import (
     MAX_MINIMUM_RUN,
     PEAK_OBJECTIVE,
     Backend,
+    Fairness,
     Foresight,
     LimitMode,
     LineForm,
@@ -147,9 +150,17 @@ def solve(
     backend: Carrier = Backend.PYOMO,
     prepared: Prepared = False,
     time_limit: TimeLimit = None,
+    fairness: Annotated[
+        Fairness, typer.Option(help="Who goes short: most energy, equal shares of requests, or equal energy by weight")
+    ] = Fairness.TOTAL,
     strict: Annotated[
         bool, typer.Option("--strict", help="Exit with 3 when energy that could be served is not")
     ] = False,
+    why: Annotated[
+        bool,
+        typer.Option("--why", help="Write why.json: what holds whom back, and what would have served who goes short"),
+    ] = False,
+    why_limit: Annotated[float | None, typer.Option(help="Wall time for finding what would, s [default: none]")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -162,6 +173,7 @@ def solve(
     )
     options = _with_lines(options, currents, line_form, line_sides)
     with _errors_as_exit_codes():
+        options = replace(options, fairness=fairness, why=why, why_limit_s=why_limit)
         from optimizer.engine import optimize  # noqa: PLC0415
         from optimizer.report import render_report  # noqa: PLC0415
         from optimizer.scenario_io import load_scenario, write_result  # noqa: PLC0415
@@ -239,6 +251,87 @@ def image(
         if kind not in IMAGE_KINDS:
             raise InputError(f"--out {str(out)!r} ends in {out.suffix!r}; name a file that ends in .svg or .png")
         out.write_bytes(draw_chart(result / "report.html", chart, kind))
+
+
+def advise(
+    scenario: Scenario,
+    out: Annotated[Path, typer.Option(help="Folder to write; earlier advice in it is replaced as a whole")],
+    start: Start = None,
+    end: End = None,
+    step_minutes: StepMinutes = 15.0,
+    limits: Limits = LimitMode.MEAN,
+    blocks: Annotated[
+        AskedBlocks, typer.Option(help="Ask in the blocks stated, or in all whole hours of each local day (Taipower)")
+    ] = AskedBlocks.STATED,
+    least_value: Annotated[float, typer.Option(help="Do not ask for what is worth less, currency per kWh")] = 0.001,
+    hand_back: Annotated[
+        bool, typer.Option("--hand-back", help="Ask for no more than is needed where capacity is left")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Say what more capacity would be worth, block by block, and what can be handed back without loss.
+
+    Writes advice.json and adjust.json, messages AdjustGroupCapacityForecast of OSCP 2.0. Exit code 2 on bad input.
+    """
+    with _errors_as_exit_codes():
+        options = OptimizeOptions(
+            start=_instant("--start", start),
+            end=_instant("--end", end),
+            raster=_raster(step_minutes),
+            limit_mode=limits,
+        )
+        if not 0 < least_value < float("inf"):
+            raise InputError(f"--least-value is {least_value:g}; it must be above 0")
+        from optimizer.advice import advise as advice_for  # noqa: PLC0415
+        from optimizer.scenario_io import load_scenario  # noqa: PLC0415
+        from optimizer.scenario_io.advice_document import write_advice  # noqa: PLC0415
+
+        loaded = load_scenario(scenario)
+        with loaded.naming_files():
+            advice = advice_for(loaded.scenario, options, least_value_per_kwh=least_value)
+        document, messages = write_advice(out, advice, loaded.scenario, blocks=blocks, hand_back=hand_back)
+    if as_json:
+        print(json.dumps(document, indent=2))
+    elif not quiet:
+        asked = sum(block.asked_kw > 0 for block in advice.blocks)
+        spare = sum(block.hand_back_kw > 0 for block in advice.blocks)
+        print(f"more helps   in {asked} of {len(advice.blocks)} blocks, worth {advice.asked_value:.2f} together")
+        print(f"to spare     in {spare} of {len(advice.blocks)} blocks")
+        print(f"messages     {len(messages)} in {out / 'adjust.json'}")
+
+
+@app.command()
+def export(
+    scenario: Scenario,
+    result: Annotated[Path, typer.Argument(help="Result folder written by solve")],
+    out: Annotated[Path, typer.Option(help="Folder to write; an earlier export in it is replaced as a whole")],
+    how: Annotated[
+        ExportFormat,
+        typer.Option(
+            "--format", help="SetChargingProfile for each charger, ChargingProfile for each session, or tables"
+        ),
+    ],
+    unit: Annotated[RateUnit, typer.Option(help="Of charging profiles: W in all, or A on each phase")] = RateUnit.W,
+    max_periods: Annotated[
+        int, typer.Option(help="Of charging profiles: the most periods that a charger holds")
+    ] = MAX_PERIODS,
+    quiet: Quiet = False,
+) -> None:
+    """Write a result as charging profiles of OCPP or OCPI, CSV or Parquet.
+
+    Exit code 0 when written, 2 on unreadable files or options that cannot be.
+    """
+    with _errors_as_exit_codes():
+        from optimizer.exports.folder import write_export  # noqa: PLC0415
+        from optimizer.scenario_io import load_scenario, read_result  # noqa: PLC0415
+
+        options = ProfileOptions(unit=unit, max_periods=max_periods)
+        known = load_scenario(scenario).scenario
+        names = write_export(out, read_result(result, known), known.site, how, options)
+    if not quiet:
+        for name in names:
+            print(out / name)
 
 
 @app.command()
@@ -488,12 +581,10 @@ def _options(
             raise InputError(
                 f"--minimum-run is {minimum_run:g}; it must be between 0 and {MAX_MINIMUM_RUN / timedelta(minutes=1):g}"
             )
-        if not 1 <= step_minutes <= 60:  # noqa: PLR2004 - a timedelta cannot hold every number
-            raise InputError(f"--step-minutes is {step_minutes:g}; it must be between 1 and 60")
         return OptimizeOptions(
             start=_instant("--start", start),
             end=_instant("--end", end),
-            raster=timedelta(minutes=step_minutes),
+            raster=_raster(step_minutes),
             limit_mode=limits,
             objective=STAGES[objective],
             strategy=strategy,
@@ -506,6 +597,12 @@ def _options(
 def _with_lines(options: OptimizeOptions, currents: LimitMode, form: LineForm, sides: int) -> OptimizeOptions:
     with _errors_as_exit_codes():
         return replace(options, current_mode=currents, line_form=form, line_sides=sides)
+
+
+def _raster(step_minutes: float) -> timedelta:
+    if not 1 <= step_minutes <= 60:  # noqa: PLR2004 - a timedelta cannot hold every number
+        raise InputError(f"--step-minutes is {step_minutes:g}; it must be between 1 and 60")
+    return timedelta(minutes=step_minutes)
 
 
 def _uncertainty(loaded: LoadedScenario) -> Uncertainty:
@@ -562,6 +659,10 @@ def _print_summary(summary: dict[str, object], out: Path) -> None:
         ("unmet", f"{summary['unmet_energy_kwh']:.1f} kWh"),
         ("unreachable", f"{summary['unreachable_energy_kwh']:.1f} kWh"),
         ("energy cost", f"{summary['energy_cost']:.2f} {currency}"),
+        (
+            "fairness",
+            f"{summary['fairness']}, lowest share {summary['lowest_share']:.0%}, Jain {summary['jain_index']:.3f}",
+        ),
         ("peak import", f"{summary['peak_import_kw']:.1f} kW"),
     )
     for name, text in lines:

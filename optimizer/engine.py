@@ -18,6 +18,7 @@ from optimizer.pilots import settable
 from optimizer.problem import CapacityProblem, prepare
 from optimizer.runtime import Stopwatch, paused_garbage_collection
 from optimizer.verify import verify
+from optimizer.why import why
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +76,10 @@ def _planned(scenario: Scenario, options: OptimizeOptions, candidates: Candidate
         with watch.phase("prepare"):
             problem = prepare(scenario, options)
         outcomes = candidates(problem, options, watch)
-        schedule = _first_that_holds(scenario, problem, options, outcomes, watch)
+        schedule, outcome = _first_that_holds(scenario, problem, options, outcomes, watch)
+        if options.why:
+            with watch.phase("why"):
+                schedule = replace(schedule, why=why(scenario, options, outcome.problem or problem, outcome))
     schedule = replace(schedule, seconds=watch.seconds)
     logger.info(
         "site=%s sessions=%d steps=%d columns=%d strategy=%s status=%s seconds=%.3f unmet_kwh=%.3f",
@@ -97,7 +101,7 @@ def _first_that_holds(
     options: OptimizeOptions,
     outcomes: Iterable[Outcome],
     watch: Stopwatch,
-) -> Schedule:
+) -> tuple[Schedule, Outcome]:
     refused: VerificationError | None = None
     for outcome in outcomes:
         with watch.phase("extract"):
@@ -116,7 +120,7 @@ def _first_that_holds(
             logger.exception("site=%s strategy=%s: refused", scenario.site.site_id, outcome.strategy)
             refused = error
         else:
-            return schedule
+            return schedule, outcome
     raise refused or VerificationError(("no strategy gave a schedule",))
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from models.domain.time_grid import BoolArray, FloatArray, IntArray, TimeGrid
+from models.domain.why import ReasonCode
+from optimizer.options import Fairness
 from optimizer.problem import CapacityProblem
 
 FULL_KWH = 1e-6
@@ -15,10 +18,34 @@ FULL_KWH = 1e-6
 RANGES_SHOWN = 3
 
 
+@dataclass(slots=True)
+class Reasons:
+    """Why one session goes short.
+
+    Args:
+        words: One part for each cause.
+        codes: The same for machines, each once.
+    """
+
+    words: list[str] = field(default_factory=list)
+    codes: list[ReasonCode] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """All causes in one line; empty where there is none."""
+        return "; ".join(self.words)
+
+    def add(self, code: ReasonCode, words: str) -> None:
+        """Note a cause."""
+        self.words.append(words)
+        if code not in self.codes:
+            self.codes.append(code)
+
+
 def explain(
     problem: CapacityProblem, energy_kwh: FloatArray, unmet_kwh: FloatArray, unreachable_kwh: FloatArray
-) -> list[str]:
-    """One reason for each session, empty where it is served.
+) -> list[Reasons]:
+    """The reasons of each session, none where it is served.
 
     ``departure too early`` where the stay does not allow the energy even at full power; the limits that are full while
     the session could draw more, with their hours; ``outranked by priority`` where sessions of higher priority take
@@ -31,48 +58,67 @@ def explain(
         unreachable_kwh: (S,), kWh.
 
     Returns:
-        (S,) texts.
+        (S,) reasons.
     """
-    reasons: list[list[str]] = [[] for _ in problem.sessions]
+    reasons = [Reasons() for _ in problem.sessions]
     for session in np.flatnonzero(unreachable_kwh > 0).tolist():
-        reasons[session].append("departure too early")
+        reasons[session].add(ReasonCode.DEPARTURE_TOO_EARLY, "departure too early")
     short = unmet_kwh > 0
     if short.any():
         blocked = _blocked(problem, energy_kwh, short)
         for session in np.flatnonzero(short).tolist():
-            reasons[session].append(blocked.get(session, "not used by the strategy"))
-    return ["; ".join(reason) for reason in reasons]
+            for code, words in blocked.get(session, [(ReasonCode.STRATEGY, "not used by the strategy")]):
+                reasons[session].add(code, words)
+    return reasons
 
 
-def _blocked(problem: CapacityProblem, energy_kwh: FloatArray, short: BoolArray) -> dict[int, str]:
+def full_rows(problem: CapacityProblem, energy_kwh: FloatArray) -> BoolArray:
+    """Which limit rows have nothing to spare: (R,)."""
+    rows = problem.limit_rows
+    return np.asarray(rows.load_kwh(energy_kwh) >= rows.capacity_kwh - FULL_KWH)
+
+
+def _blocked(
+    problem: CapacityProblem, energy_kwh: FloatArray, short: BoolArray
+) -> dict[int, list[tuple[ReasonCode, str]]]:
     """For each short session that a full limit held back, which limits and when."""
     rows = problem.limit_rows
     row_of_entry = np.repeat(np.arange(rows.capacity_kwh.size), np.diff(rows.start))
-    full = rows.load_kwh(energy_kwh) >= rows.capacity_kwh - FULL_KWH
     session_of_entry = problem.column_session[rows.column]
     idle = energy_kwh[rows.column] < problem.max_energy_kwh[rows.column] - FULL_KWH
-    held_back = full[row_of_entry] & idle & short[session_of_entry]
+    held_back = full_rows(problem, energy_kwh)[row_of_entry] & idle & short[session_of_entry]
     session, row = session_of_entry[held_back], row_of_entry[held_back]
-    outranked = np.unique(session[_highest_priority(problem, energy_kwh)[row] > problem.priority[session]])
+    outranked = np.unique(session[_best_rank(problem, energy_kwh)[row] < _ranks(problem)[session]])
     limit, step = rows.limit_index[row], rows.step_index[row]
     order = np.lexsort((step, limit, session))
     session, limit, step = session[order], limit[order], step[order]
     ends = np.flatnonzero((np.diff(session) != 0) | (np.diff(limit) != 0)) + 1
     clock = _Clock(problem.grid)
-    texts: dict[int, list[str]] = defaultdict(list)
+    found: dict[int, list[tuple[ReasonCode, str]]] = defaultdict(list)
     for steps, first in zip(np.split(step, ends), np.concatenate(([0], ends)).tolist(), strict=True):
         if steps.size:
-            texts[int(session[first])].append(f"{problem.limits[limit[first]].label} limit {clock.ranges(steps)}")
+            held_by = problem.limits[limit[first]]
+            code = ReasonCode.GROUP_LIMIT if held_by.is_group else ReasonCode.CHARGER_LIMIT
+            found[int(session[first])].append((code, f"{held_by.label} limit {clock.ranges(steps)}"))
     for index in outranked.tolist():
-        texts[index].append("outranked by priority")
-    return {index: "; ".join(parts) for index, parts in texts.items()}
+        found[index].append((ReasonCode.OUTRANKED, "outranked by priority"))
+    return found
 
 
-def _highest_priority(problem: CapacityProblem, energy_kwh: FloatArray) -> FloatArray:
-    """The highest priority that draws under each limit row: (R,)."""
+def _ranks(problem: CapacityProblem) -> IntArray:
+    """Who comes before whom: (S,), by class and, where weights count, by weight; equal for equals, the first lowest."""
+    weighs = problem.fairness is Fairness.TOTAL
+    weight = problem.priority if weighs else np.zeros(problem.priority.size)
+    _, rank = np.unique(np.stack((problem.priority_class, -weight)), axis=1, return_inverse=True)
+    return np.asarray(rank, dtype=np.int64).reshape(-1)
+
+
+def _best_rank(problem: CapacityProblem, energy_kwh: FloatArray) -> IntArray:
+    """The best rank that draws under each limit row: (R,)."""
     rows = problem.limit_rows
-    drawing = np.where(energy_kwh[rows.column] > FULL_KWH, problem.priority[problem.column_session[rows.column]], 0.0)
-    return np.maximum.reduceat(drawing, rows.start[:-1]) if drawing.size else np.zeros(0)
+    ranks = _ranks(problem)[problem.column_session[rows.column]]
+    drawing = np.where(energy_kwh[rows.column] > FULL_KWH, ranks, len(problem.sessions))
+    return np.asarray(np.minimum.reduceat(drawing, rows.start[:-1]) if drawing.size else drawing)
 
 
 class _Clock:

@@ -71,6 +71,8 @@ class Outcome:
         problem: The problem with all limits that held the energies down; None where these are those it came with.
         shadow_price_per_kwh: (R,) for the problem's limit rows, currency saved per further kWh; None where no solver
             said.
+        bound_price_per_kwh: (K,), the same for what a session may draw in a step; None where no solver said, or nobody
+            asked.
         notes: What happened on the way.
     """
 
@@ -82,6 +84,7 @@ class Outcome:
     shadow_price_per_kwh: FloatArray | None = None
     pilots: PilotPlan | None = None
     is_rounded: bool = False
+    bound_price_per_kwh: FloatArray | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -167,9 +170,10 @@ def _sessions(problem: CapacityProblem, energy_kwh: FloatArray) -> tuple[Session
             delivered_energy_kwh=given,
             unmet_energy_kwh=short,
             unreachable_energy_kwh=beyond,
-            reason=reason,
+            reason=why.text,
+            reason_codes=tuple(why.codes),
         )
-        for session, given, short, beyond, reason in zip(
+        for session, given, short, beyond, why in zip(
             problem.sessions, delivered.tolist(), unmet.tolist(), unreachable.tolist(), reasons, strict=True
         )
     )

@@ -7,7 +7,7 @@ the symbols, the units and the reasons.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -23,12 +23,16 @@ MOVING_STAGES = {Stage.PREVIOUS_PLAN, Stage.STEADY_COST}
 """Stages that count what is moved against the previous plan."""
 
 
-def formulate(problem: CapacityProblem, stages: tuple[Stage, ...]) -> LinearProgram:
+def formulate(
+    problem: CapacityProblem, stages: tuple[Stage, ...], *, unmet_upper_kwh: FloatArray | None = None
+) -> LinearProgram:
     """Build the whole program: variables, constraint families and one objective for each stage.
 
     Args:
         problem: The scenario as arrays.
         stages: Those that apply (`optimizer.objective.applicable_stages`), most important first.
+        unmet_upper_kwh: (S,), the most that may stay unmet of each session, kWh, where that was decided before; None to
+            minimise it, one priority class after the other.
 
     Returns:
         A program with the variables ``energy_kwh`` (K,) and ``unmet_kwh`` (S,), the rows ``energy_balance`` (S,) and
@@ -36,7 +40,8 @@ def formulate(problem: CapacityProblem, stages: tuple[Stage, ...]) -> LinearProg
     """
     builder = ProgramBuilder()
     builder.variable("energy_kwh", upper=problem.max_energy_kwh)
-    builder.variable("unmet_kwh", upper=problem.reachable_energy_kwh)
+    reachable_kwh = problem.reachable_energy_kwh
+    builder.variable("unmet_kwh", upper=reachable_kwh if unmet_upper_kwh is None else unmet_upper_kwh)
     if Stage.PEAK_POWER in stages:
         builder.variable("peak_kw", upper=np.full(1, np.inf))
     if problem.previous_energy_kwh is not None and MOVING_STAGES & set(stages):
@@ -59,9 +64,21 @@ def formulate(problem: CapacityProblem, stages: tuple[Stage, ...]) -> LinearProg
         need_kwh = problem.reachable_energy_kwh
         builder.family("recourse_balance", recourse_balance(builder, problem.recourses, need_kwh))
         builder.family("recourse_limit", recourse_limit(builder, problem.recourses))
-    for stage in stages:
-        builder.stage(stage.value, OBJECTIVES[stage](problem))
+    for name, cost in _costs(problem, stages, by_class=unmet_upper_kwh is None and has_classes(problem)):
+        builder.stage(name, cost)
     return builder.program()
+
+
+def _costs(
+    problem: CapacityProblem, stages: tuple[Stage, ...], *, by_class: bool
+) -> Iterator[tuple[str, Mapping[str, FloatArray]]]:
+    """Name and cost of each stage; unmet energy class by class where there are several."""
+    for stage in stages:
+        if stage is Stage.UNMET_ENERGY and by_class:
+            for rank in np.unique(problem.priority_class).tolist():
+                yield f"{stage.value}_class_{rank}", _unmet_energy_of_class(problem, rank)
+        else:
+            yield stage.value, OBJECTIVES[stage](problem)
 
 
 def energy_balance(builder: ProgramBuilder, problem: CapacityProblem) -> Rows:
@@ -145,6 +162,16 @@ def _unmet_energy(problem: CapacityProblem) -> Mapping[str, FloatArray]:
 def _expected_unmet(problem: CapacityProblem) -> Mapping[str, FloatArray]:
     """Unmet energy of what is believed and of every surprise, by probability and priority, kWh."""
     return expected_unmet(problem.recourses, problem.priority)
+
+
+def _unmet_energy_of_class(problem: CapacityProblem, rank: int) -> Mapping[str, FloatArray]:
+    """sum_(s of the class) priority[s] * unmet_kwh[s], kWh."""
+    return {"unmet_kwh": np.where(problem.priority_class == rank, problem.priority, 0.0)}
+
+
+def has_classes(problem: CapacityProblem) -> bool:
+    """Whether sessions of more than one priority class take part."""
+    return np.unique(problem.priority_class).size > 1
 
 
 def _peak_power(_: CapacityProblem) -> Mapping[str, FloatArray]:

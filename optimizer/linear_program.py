@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -149,10 +149,61 @@ class LinearProgram:
             row_value=np.concatenate((self.row_value, rows.coefficient)),
         )
 
+    @property
+    def entry_row(self) -> IntArray:
+        """(nnz,), row of each entry."""
+        return np.repeat(np.arange(self.row_count), np.diff(self.row_start))
+
     def activity(self, solution: FloatArray) -> FloatArray:
         """A x, (R,)."""
-        rows = np.repeat(np.arange(self.row_count), np.diff(self.row_start))
-        return sums_by(rows, self.row_value * solution[self.row_column], self.row_count)
+        return sums_by(self.entry_row, self.row_value * solution[self.row_column], self.row_count)
+
+    def reduced_cost(self, cost: FloatArray, row_dual: FloatArray) -> FloatArray:
+        """What a unit more of each column changes: (C,) of cost - A' dual, from (C,) and (R,)."""
+        return cost - sums_by(self.row_column, self.row_value * row_dual[self.entry_row], self.column_count)
+
+    def extended(
+        self,
+        variables: Mapping[str, FloatArray],
+        *,
+        terms: Callable[[Mapping[str, IntArray]], Terms] | None = None,
+        families: Mapping[str, Callable[[Mapping[str, IntArray]], Rows]] | None = None,
+    ) -> LinearProgram:
+        """The same program with further variables from zero up, in rows it has and in rows of their own.
+
+        Args:
+            variables: Upper bounds (N,) of each new variable's members.
+            terms: Given the columns of the new variables, what they add to rows there are; None for nothing.
+            families: Given the same, further rows of each family.
+
+        Returns:
+            The program; in its stages the new variables cost nothing.
+        """
+        columns: dict[str, IntArray] = {}
+        for name, upper in variables.items():
+            begin = self.column_count + sum(found.size for found in columns.values())
+            columns[name] = np.arange(begin, begin + upper.size)
+        count = sum(found.size for found in columns.values())
+        old = Terms(row=self.entry_row, column=self.row_column, coefficient=self.row_value)
+        in_old = (old,) if terms is None else (old, terms(columns))
+        rows = {"": Rows.of_terms(in_old, lower=self.row_lower, upper=self.row_upper)}
+        rows |= {name: build(columns) for name, build in (families or {}).items()}
+        bounds = np.cumsum([0, *(family.upper.size for family in rows.values())]).tolist()
+        places = {name: slice(*bounds[at : at + 2]) for at, name in enumerate(rows) if name}
+        parts = list(rows.values())
+        return replace(
+            self,
+            column_lower=np.concatenate((self.column_lower, np.zeros(count))),
+            column_upper=_joined([self.column_upper, *variables.values()]),
+            row_lower=_joined([family.lower for family in parts]),
+            row_upper=_joined([family.upper for family in parts]),
+            row_start=np.concatenate(([0], np.cumsum(np.concatenate([np.diff(family.start) for family in parts])))),
+            row_column=np.concatenate([family.column for family in parts]),
+            row_value=_joined([family.coefficient for family in parts]),
+            stages=tuple(replace(stage, cost=np.append(stage.cost, np.zeros(count))) for stage in self.stages),
+            columns={**self.columns, **_slices(columns, self.column_count)},
+            rows={**self.rows, **places},
+        )
 
 
 class ProgramBuilder:
@@ -227,6 +278,12 @@ class ProgramBuilder:
             rows={name: slice(*counts[index : index + 2]) for index, name in enumerate(families)},
             integer_variables=frozenset(self._integer),
         )
+
+
+def _slices(columns: Mapping[str, IntArray], begin: int) -> dict[str, slice]:
+    """Where consecutive variables lie, the first one beginning at a column."""
+    edges = (begin + np.cumsum([0, *(found.size for found in columns.values())])).tolist()
+    return {name: slice(*edges[at : at + 2]) for at, name in enumerate(columns)}
 
 
 def _joined(parts: list[FloatArray]) -> FloatArray:

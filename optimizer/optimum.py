@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,10 +14,11 @@ from optimizer.arrays import dot
 from optimizer.compile import compile_model
 from optimizer.currents import Side, SideFinder, added_order, with_all_sides, with_sides
 from optimizer.extract import Outcome, tidy
-from optimizer.formulation import formulate
+from optimizer.fairness import fair_unmet_kwh
+from optimizer.formulation import formulate, has_classes
 from optimizer.linear_program import LinearProgram, Rows
 from optimizer.objective import applicable_stages, merge_weight
-from optimizer.options import DEFAULT_SOLVER, Backend, OptimizeOptions, SolverOptions, Stage, Strategy
+from optimizer.options import DEFAULT_SOLVER, Backend, Fairness, OptimizeOptions, SolverOptions, Stage, Strategy
 from optimizer.pilot_program import plan_of, start_from
 from optimizer.pilot_rules import NOTHING_KWH, PilotPlan, PilotRules
 from optimizer.pilots import round_to_pilots
@@ -115,14 +116,19 @@ def _solved_with_sides(problem: CapacityProblem, options: OptimizeOptions, watch
     HiGHS takes them as it goes, so that one round is the rule; other solvers are asked anew.
     """
     stages = applicable_stages(problem, options.objective)
-    weight = merge_weight(problem, stages)
+    decided_kwh, solver = None, options.solver
+    if options.fairness is not Fairness.TOTAL and problem.columns:
+        with watch.phase("fairness"):
+            decided_kwh, solver = fair_unmet_kwh(with_all_sides(problem), solver)
+    mergeable = decided_kwh is not None or not has_classes(problem)
+    weight = merge_weight(problem, stages) if mergeable else None
     finder = SideFinder(problem)
-    deadline = None if options.solver.time_limit_s is None else time.perf_counter() + options.solver.time_limit_s
-    current, solver = problem, options.solver
+    deadline = None if solver.time_limit_s is None else time.perf_counter() + solver.time_limit_s
+    current = problem
     while True:
         known = len(finder.found)
         with watch.phase("build"):
-            program = formulate(current, stages)
+            program = formulate(current, stages, unmet_upper_kwh=decided_kwh)
         missing = _missing_rows(finder, program) if finder.is_needed else None
         solution, program = _solved(program, solver, watch, weight=weight, missing_rows=missing)
         added = tuple(finder.found[known:])
@@ -163,6 +169,7 @@ def _outcome(problem: CapacityProblem, solved: _Solved, options: OptimizeOptions
             ),
             problem=solved.problem,
             shadow_price_per_kwh=_shadow_price(solved, options.unserved_value_per_kwh),
+            bound_price_per_kwh=_bound_price(solved, options.unserved_value_per_kwh) if options.why else None,
         )
 
 
@@ -206,12 +213,12 @@ def _shadow_price(solved: _Solved, unserved_value_per_kwh: float) -> FloatArray 
         for stage in solved.solution.stages
         if stage.row_dual is not None
     }
-    served = next((stage for stage in (Stage.EXPECTED_UNMET, Stage.UNMET_ENERGY) if stage in duals), None)
-    if served is None:
+    worth = _worth(duals, unserved_value_per_kwh)
+    if worth is None:
         return None
-    saved = -unserved_value_per_kwh * duals[served]
-    if Stage.ENERGY_COST in duals:
-        saved = saved - duals[Stage.ENERGY_COST]
+    saved: FloatArray = np.zeros(solved.problem.limit_rows.limit_index.size)
+    for stage, value in worth.items():
+        saved -= value * duals[stage]
     # Adding zero turns a negative zero into a plain one.
     return np.round(saved, 9) + 0.0
 
@@ -226,3 +233,34 @@ def _limit_dual(solved: _Solved, row_dual: FloatArray) -> FloatArray:
     dual[: before.size] = before
     dual[before.size + added_order(solved.added)[: later.size]] = later
     return dual
+
+
+def _worth(duals: Mapping[str, FloatArray], unserved_value_per_kwh: float) -> dict[str, float] | None:
+    """Currency per unit of the stages that count in shadow prices; None where none says what unmet energy is.
+
+    What was expected to stay unmet stands for what stays unmet in what is believed; else every priority class counts.
+    """
+    unmet = [name for name in duals if name.startswith(Stage.UNMET_ENERGY)]
+    if Stage.EXPECTED_UNMET in duals:
+        unmet = [Stage.EXPECTED_UNMET]
+    if not unmet:
+        return None
+    worth = dict.fromkeys(unmet, unserved_value_per_kwh)
+    return {**worth, Stage.ENERGY_COST: 1.0} if Stage.ENERGY_COST in duals else worth
+
+
+def _bound_price(solved: _Solved, unserved_value_per_kwh: float) -> FloatArray | None:
+    """What a further kWh of what a session may draw in a step saves: (K,), currency per kWh; as for limits.
+
+    None where limits were added while it was solved: the program does not have them.
+    """
+    program = solved.program
+    duals = {stage.name: stage.row_dual for stage in solved.solution.stages if stage.row_dual is not None}
+    worth = _worth(duals, unserved_value_per_kwh)
+    if worth is None or solved.added:
+        return None
+    saved = np.zeros(program.column_count)
+    for stage in program.stages:
+        if stage.name in worth:
+            saved -= worth[stage.name] * program.reduced_cost(stage.cost, duals[stage.name])
+    return np.round(saved[program.columns["energy_kwh"]], 9) + 0.0

@@ -45,6 +45,17 @@ class Strategy(StrEnum):
     FIRST_COME = "fcfs"
 
 
+class Fairness(StrEnum):
+    """Who goes short where not everybody can be served; within a priority class, for classes come first."""
+
+    TOTAL = "total"
+    """The most energy, weighted by priority; who gets it among equals is left to the later stages."""
+    MAX_MIN = "max_min"
+    """The share of each request that is met, as equal as can be: lexicographic max-min. Weights count for nothing."""
+    PROPORTIONAL = "proportional"
+    """The energy each gets per unit of priority, as equal as can be: proportional fairness where limits are nested."""
+
+
 class Backend(StrEnum):
     """What carries the linear program to the solver."""
 
@@ -155,11 +166,15 @@ class OptimizeOptions:
         pilots: How much the plan cares for least powers and power levels of chargers.
         minimum_run: How long a session with a least power stays on once it was switched on, unless its need is met, it
             leaves, or the limits have no room for it.
+        fairness: Who goes short in the optimum.
         unserved_value_per_kwh: What a kWh served instead of lost is worth in shadow prices, currency per kWh. It weighs
             nothing in the plan itself, in which unmet energy comes first whatever it costs.
         moving_price_per_kwh: What a kWh must save to be moved against the previous plan, currency per kWh; at 0 any
             saving is enough.
         uncertainty: What the first steps are to be prepared for; None to believe what is stated.
+        why: Whether to say what holds each session back in each step, and what would have served who goes short.
+        why_limit_s: Wall time for finding what would have served whom, s; None for no limit. The worst served come
+            first; who is not reached is named.
         solver: Solver and time limit.
     """
 
@@ -174,9 +189,12 @@ class OptimizeOptions:
     strategy: Strategy = Strategy.OPTIMAL
     pilots: PilotMode = PilotMode.ROUNDED
     minimum_run: timedelta = timedelta(0)
+    fairness: Fairness = Fairness.TOTAL
     unserved_value_per_kwh: float = 10.0
     moving_price_per_kwh: float = 0.0
     uncertainty: Uncertainty | None = None
+    why: bool = False
+    why_limit_s: float | None = None
     solver: SolverOptions = field(default_factory=SolverOptions)
 
     @property
@@ -201,6 +219,13 @@ class OptimizeOptions:
             )
         if not MIN_LINE_SIDES <= self.line_sides <= MAX_LINE_SIDES:
             raise InputError(f"line_sides is {self.line_sides}; it must be {MIN_LINE_SIDES} to {MAX_LINE_SIDES}")
+        if self.fairness is not Fairness.TOTAL and self.pilots is PilotMode.EXACT:
+            raise InputError(
+                f"fairness {self.fairness} and pilots {self.pilots} do not go together: fair shares are found for "
+                f"powers without steps; choose pilots {PilotMode.ROUNDED}"
+            )
+        if self.why_limit_s is not None and not (math.isfinite(self.why_limit_s) and self.why_limit_s >= 0):
+            raise InputError(f"why_limit_s is {self.why_limit_s}; it must be finite and not negative")
         if not self.objective or self.objective[0] not in SERVICE_STAGES:
             raise InputError("the objective must begin with unmet_energy: the cheapest plan would serve nobody")
         if not (math.isfinite(self.moving_price_per_kwh) and self.moving_price_per_kwh >= 0):

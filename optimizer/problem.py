@@ -23,7 +23,7 @@ from models.errors import InputError
 from models.units import SECONDS_PER_HOUR, amperes_per_kilowatt
 from optimizer.arrays import sums_by
 from optimizer.lines import Line, site_lines
-from optimizer.options import LimitMode, LineForm, OptimizeOptions, PilotMode
+from optimizer.options import Fairness, LimitMode, LineForm, OptimizeOptions, PilotMode
 from optimizer.pilot_rules import PilotRules
 from optimizer.recourse import Recourse, recourse_of, surprised
 
@@ -102,7 +102,10 @@ class CapacityProblem:
         sessions: (S,), by arrival and id, whatever the order of the scenario.
         max_power_kw: (S,), the lower of the charger's and the vehicle's limit, kW.
         reachable_energy_kwh: (S,), what is asked for, but no more than the stay allows, kWh.
+        requested_energy_kwh: (S,), what is asked for, kWh.
         priority: (S,), weight of unmet energy.
+        priority_class: (S,), rank before all weights, the lowest first.
+        fairness: Who goes short.
         column_session: (K,), increasing.
         column_step: (K,), increasing within a session.
         column_start_s: (K,), begin of the presence within the step, seconds since the epoch.
@@ -129,7 +132,10 @@ class CapacityProblem:
     sessions: tuple[ChargingSession, ...]
     max_power_kw: FloatArray
     reachable_energy_kwh: FloatArray
+    requested_energy_kwh: FloatArray
     priority: FloatArray
+    priority_class: IntArray
+    fairness: Fairness
     column_session: IntArray
     column_step: IntArray
     column_start_s: FloatArray
@@ -229,7 +235,10 @@ def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[f
         sessions=tuple(sessions),
         max_power_kw=max_power_kw,
         reachable_energy_kwh=np.minimum(requested_kwh, possible_kwh),
+        requested_energy_kwh=requested_kwh,
         priority=np.array([session.priority for session in sessions], dtype=np.float64),
+        priority_class=np.array([session.priority_class for session in sessions], dtype=np.int64),
+        fairness=options.fairness,
         column_session=columns.session,
         column_step=columns.step,
         column_start_s=columns.start_s,

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from models.domain.scenario import Scenario
+from models.domain.schedule import jain_index
 from models.domain.time_grid import TimeGrid
 from optimizer.options import LimitMode, PilotMode, Strategy
 from optimizer.scenario_io import WrittenResult
@@ -45,12 +46,22 @@ def recheck(scenario: Scenario, written: WrittenResult) -> Certificate:
         group_limits=summary.strategy != Strategy.UNCONTROLLED,
         stepless=summary.pilots is PilotMode.CONTINUOUS or summary.strategy == Strategy.UNCONTROLLED,
     )
+    shares = [
+        given_kwh / session.energy_kwh if session.energy_kwh > 0 else 1.0
+        for session, given_kwh in zip(plan.sessions, found.delivered_energy_kwh.tolist(), strict=True)
+    ]
     stated = [
         ("delivered energy", summary.delivered_energy_kwh, float(found.delivered_energy_kwh.sum())),
         ("unmet energy", summary.unmet_energy_kwh, float(found.unmet_energy_kwh.sum())),
         ("unreachable energy", summary.unreachable_energy_kwh, float(found.unreachable_energy_kwh.sum())),
         ("energy cost", summary.energy_cost, found.energy_cost),
         ("peak import", summary.peak_import_kw, found.peak_import_kw),
+        ("lowest share", summary.lowest_share, min(shares, default=1.0)),
+        (
+            "Jain's index",
+            summary.jain_index,
+            jain_index([share for share, one in zip(shares, plan.sessions, strict=True) if one.energy_kwh > 0]),
+        ),
         ("number of sessions", float(summary.sessions), float(len(written.sessions))),
         ("number of steps", float(summary.steps), float(plan.grid.steps)),
     ]

@@ -84,6 +84,7 @@ SESSION: dict[str, Any] = {
     "energy_kwh": 10.0,
     "max_power_kw": 22.0,
     "priority": 1.0,
+    "priority_class": 0,
 }
 SESSIONS = [
     SESSION,
@@ -131,6 +132,7 @@ PLAN: dict[str, Any] = {
     "strategy": "optimal",
     "objective": "cost",
     "limits": "mean",
+    "fairness": "total",
     "site_id": "depot",
     "currency": "EUR",
     "start": "2026-03-02T09:00:00+01:00",
@@ -144,6 +146,8 @@ PLAN: dict[str, Any] = {
     "unreachable_energy_kwh": 0.0,
     "energy_cost": 2.0,
     "peak_import_kw": 10.0,
+    "lowest_share": 1.0,
+    "jain_index": 1.0,
     "minutes_over_limit": 0.0,
     "stages": [{"name": "unmet_energy", "value": 0.0, "proved": True}],
     "notes": [],
@@ -165,11 +169,14 @@ PLAN: dict[str, Any] = {
             "arrival": "2026-03-02T09:00:00+01:00",
             "departure": "2026-03-02T11:00:00+01:00",
             "priority": 1.0,
+            "priority_class": 0,
             "requested_energy_kwh": 10.0,
             "delivered_energy_kwh": 10.0,
             "unmet_energy_kwh": 0.0,
             "unreachable_energy_kwh": 0.0,
+            "share": 1.0,
             "reason": "",
+            "reason_codes": "",
         }
     ],
     "group_results": [
@@ -183,6 +190,7 @@ PLAN: dict[str, Any] = {
             "shadow_price_per_kwh": 0.0,
         }
     ],
+    "why": None,
 }
 PLAN_VIEW = {
     **PLAN,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Annotated, Any, Literal
 
@@ -34,8 +35,9 @@ from api.routes.bodies import (
     json_body,
     problem,
 )
-from api.services import sites
+from api.services import exports, sites
 from models.domain import CapacityForecasts, CapacityKind, Phase
+from optimizer.exports import MAX_PERIODS, ExportFormat, ProfileOptions, RateUnit
 from optimizer.scenario_io import PriceRow, SessionRow
 from optimizer.scenario_io.schemas import ID_PATTERN
 
@@ -44,12 +46,13 @@ router = APIRouter(prefix="/v1/sites", responses=NEEDS_CALLER)
 NO_SESSION = problem(404, "There is no such site or session", "site 'depot' has no session 'S1'")
 NO_PLAN = problem(404, "There is no such site, or no plan of it yet; the message says why", "planning waits")
 CSV = "text/csv"
-PLAN_AS_JSON_OR_CSV: Responses = {
+PLAN_IN_ANY_FORMAT: Responses = {
     200: {
         "model": PlanView,
         "content": {
             "application/json": {"example": examples.PLAN_VIEW},
             CSV: {"schema": {"type": "string"}, "example": examples.SCHEDULE_CSV},
+            exports.PARQUET: {"schema": {"type": "string", "format": "binary"}},
         },
     }
 }
@@ -268,8 +271,8 @@ async def delete_prices(site_id: SiteId, caller: CallerOf, context: ContextOf) -
     operation_id="get_plan",
     summary="Look at the plan in force",
     response_model=None,
-    response_description="The plan, or its schedule alone as CSV",
-    responses=PLAN_AS_JSON_OR_CSV | NO_PLAN,
+    response_description="The plan; its schedule alone as CSV or Parquet; or charging profiles, a JSON array",
+    responses=PLAN_IN_ANY_FORMAT | NO_PLAN,
 )
 async def get_plan(
     site_id: SiteId,
@@ -277,11 +280,28 @@ async def get_plan(
     caller: CallerOf,
     context: ContextOf,
     wanted: Annotated[
-        Literal["json", "csv"] | None,
-        Query(alias="format", description="csv for schedule.csv; absent to go by the header Accept"),
+        Literal["json"] | ExportFormat | None,
+        Query(
+            alias="format",
+            description="csv or parquet: the schedule; ocpp16, ocpp201: a SetChargingProfile for each charger; ocpi: a "
+            "ChargingProfile for each session; absent to go by the header Accept",
+        ),
     ] = None,
+    unit: Annotated[RateUnit, Query(description="Of charging profiles: W in all, or A on each phase")] = RateUnit.W,
+    max_periods: Annotated[
+        int, Query(ge=1, le=MAX_PERIODS, description="Of charging profiles: the most periods that a charger holds")
+    ] = MAX_PERIODS,
 ) -> Response:
-    """The figures of the plan and the power of each session, kW; as `schedule.csv` with `?format=csv`."""
+    """The figures of the plan and the power of each session, kW; with `?format=` in the words of others.
+
+    A charging profile of OCPP is the default for transactions at a charger, absolute and without end, with a stop where
+    nothing is planned; send it whenever there is a new plan.
+    """
+    if wanted not in (None, "json", ExportFormat.CSV):
+        options = ProfileOptions(unit=unit, max_periods=max_periods)
+        plan, site = await exports.plan_and_site(context, site_id, _viewer(caller))
+        export = await asyncio.to_thread(exports.exported, plan, site, ExportFormat(wanted), options)
+        return Response(export.content, media_type=export.media_type)
     view = sites.plan_view(await sites.plan(context, site_id, _viewer(caller)))
     if wanted == "csv" or (wanted is None and _prefers_csv(request.headers.get("accept", ""))):
         return PlainTextResponse(sites.schedule_csv(view), media_type=CSV)

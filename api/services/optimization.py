@@ -111,6 +111,9 @@ def _read(value: object, settings: Settings) -> tuple[LoadedScenario, OptimizeOp
         strategy=given.strategy,
         pilots=given.pilots,
         minimum_run=timedelta(minutes=given.minimum_run_minutes),
+        fairness=given.fairness,
+        why=given.why,
+        why_limit_s=settings.why_limit_s,
         solver=SolverOptions(time_limit_s=settings.solve_deadline_s),
     )
     loaded = read_scenario_document(parts["site"], parts["sessions"], parts.get("prices"), parts.get("forecasts"))

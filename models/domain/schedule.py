@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
@@ -12,6 +12,7 @@ import numpy as np
 from models.domain.pickling import reduced
 from models.domain.session import ChargingSession
 from models.domain.time_grid import FloatArray, IntArray, TimeGrid
+from models.domain.why import ReasonCode, Why
 from models.units import MINUTES_PER_HOUR, SECONDS_PER_HOUR
 
 SMALLEST_VALUE = 1e-9
@@ -43,6 +44,7 @@ class SessionResult:
         unmet_energy_kwh: What its stay would allow and the plan does not deliver, kWh.
         unreachable_energy_kwh: What its stay does not allow whatever the plan, kWh.
         reason: Why it goes short; empty when it does not.
+        reason_codes: The same for machines.
     """
 
     session: ChargingSession
@@ -50,6 +52,12 @@ class SessionResult:
     unmet_energy_kwh: float
     unreachable_energy_kwh: float
     reason: str = ""
+    reason_codes: tuple[ReasonCode, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """How much of the request is met, 0 to 1; 1 where nothing is asked for."""
+        return self.delivered_energy_kwh / self.session.energy_kwh if self.session.energy_kwh > 0 else 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -136,6 +144,7 @@ class Schedule:
         strategy: What made it.
         stages: Value of each stage of the objective, first stage first.
         notes: What was taken as it was although it looks wrong.
+        why: What holds whom back, and what would have served who goes short; None where nobody asked.
         seconds: Wall time of each phase, s.
     """
 
@@ -155,6 +164,7 @@ class Schedule:
     lines: tuple[LineResult, ...] = ()
     stages: tuple[StageResult, ...] = ()
     notes: tuple[str, ...] = ()
+    why: Why | None = None
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
 
     def __reduce__(self) -> tuple[Callable[[], Schedule], tuple[()]]:
@@ -201,6 +211,22 @@ class Schedule:
         least_kw = min((float(np.min(one.limit_kw - one.power_kw)) for one in self.groups), default=np.inf)
         return least_kw if np.isfinite(least_kw) else None
 
+    @property
+    def lowest_share(self) -> float:
+        """The lowest share of a request that is met, 0 to 1; 1 without sessions."""
+        return min((result.share for result in self.sessions), default=1.0)
+
+    @property
+    def jain_index(self) -> float:
+        """How equal the shares of requests are that are met.
+
+            (sum_s share[s])^2 / (S * sum_s share[s]^2)
+
+        1 where all are equal, 1 / S where one gets everything; 1 where nobody asks or gets anything. Source: R. Jain,
+        D. Chiu and W. Hawe, A Quantitative Measure of Fairness and Discrimination (1984).
+        """
+        return jain_index([result.share for result in self.sessions if result.session.energy_kwh > 0])
+
     def group(self, group_id: str) -> GroupResult:
         """The result of one group.
 
@@ -220,3 +246,9 @@ class Schedule:
         for line in self.lines:
             over |= line.current_a > line.limit_a + tolerance
         return float(self.grid.step_hours[over].sum() * MINUTES_PER_HOUR)
+
+
+def jain_index(shares: Sequence[float]) -> float:
+    """Jain's index of some shares; 1 where there are none above zero."""
+    squares = sum(share * share for share in shares)
+    return sum(shares) ** 2 / (len(shares) * squares) if squares > 0 else 1.0

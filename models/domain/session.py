@@ -23,8 +23,9 @@ class ChargingSession:
         departure: First instant at which it may not any more.
         energy_kwh: What it still asks for, kWh.
         max_power_kw: The vehicle's own limit, kW; None where only the charger limits it.
-        priority: Weight of its unserved energy against that of others; positive.
         vehicle_phases: How many phases the vehicle uses, 1 to 3; None for all its charger has.
+        priority: Weight of its unserved energy against that of others of its class; positive.
+        priority_class: Rank before all weights: nobody of a higher number is served at the cost of a lower one.
 
     Attributes:
         arrival_s: The arrival, seconds since the epoch.
@@ -43,6 +44,7 @@ class ChargingSession:
     max_power_kw: float | None = None
     priority: float = 1.0
     vehicle_phases: int | None = None
+    priority_class: int = 0
     arrival_s: float = field(init=False, repr=False, compare=False)
     departure_s: float = field(init=False, repr=False, compare=False)
 
@@ -60,6 +62,8 @@ class ChargingSession:
             raise InputError(f"{name}: energy_kwh is {self.energy_kwh}; it must be finite and not negative")
         if not (math.isfinite(self.priority) and self.priority > 0):
             raise InputError(f"{name}: priority is {self.priority}; it must be finite and above 0")
+        if self.priority_class < 0:
+            raise InputError(f"{name}: priority_class is {self.priority_class}; it must be 0 or more")
         check_power_kw(self.max_power_kw, f"{name}: max_power_kw")
         if self.vehicle_phases is not None and not 1 <= self.vehicle_phases <= THREE_PHASES:
             raise InputError(f"{name}: vehicle_phases is {self.vehicle_phases}; it must be 1, 2 or 3")

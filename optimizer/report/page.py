@@ -38,9 +38,11 @@ from optimizer.report.facts import (
     worst_first,
 )
 from optimizer.report.words import (
+    change_words,
     clock_change_words,
     count_words,
     current_words,
+    fairness_words,
     headline,
     hours_words,
     limit_words,
@@ -383,13 +385,16 @@ def _short_card(schedule: Schedule) -> str:
     more = f"<details><summary>{len(rest)} more</summary>{_short_table(schedule, rest)}</details>" if rest else ""
     return f"""<section class="card"><h2>Who goes short, and why</h2>
 <p class="quiet">Worst first. Unmet: the stay allows it, the plan does not give it. Unreachable: no plan could.
-All in kWh.{left_out}</p>
+All in kWh.{left_out} {escape(fairness_words(schedule))}</p>
 {_short_table(schedule, first)}{more}
 </section>"""
 
 
 def _short_table(schedule: Schedule, positions: list[int]) -> str:
-    rows = "\n".join(_short_row(schedule.sessions[s]) for s in positions)
+    rows = "\n".join(
+        _short_row(schedule.sessions[s], change_words(schedule, schedule.sessions[s].session.session_id))
+        for s in positions
+    )
     return f"""<div class="scroll"><table>
 <thead><tr><th>Session</th><th></th><th class="figure">Requested</th><th class="figure">Delivered</th>
 <th class="figure">Unmet</th><th class="figure">Unreachable</th><th>Why</th></tr></thead>
@@ -398,10 +403,11 @@ def _short_table(schedule: Schedule, positions: list[int]) -> str:
 </tbody></table></div>"""
 
 
-def _short_row(result: SessionResult) -> str:
+def _short_row(result: SessionResult, change: str) -> str:
     session = result.session
     meter = _meter(result.delivered_energy_kwh, result.unmet_energy_kwh, result.unreachable_energy_kwh)
     reason = escape(shorten(result.reason, REASON_LENGTH))
+    served_with = f"<small>{_unbroken(escape(change))}</small>" if change else ""
     name, place = escape(shorten(session.session_id)), escape(shorten(session.charger_id))
     figures = [
         _figure("Requested", session.energy_kwh),
@@ -411,7 +417,7 @@ def _short_row(result: SessionResult) -> str:
     ]
     return f"""<tr><td class="name"><b>{name}</b><small>{place}</small></td><td class="bar">{meter}</td>
 {"".join(figures)}
-<td class="reason">{reason}</td></tr>"""
+<td class="reason">{reason}{served_with}</td></tr>"""
 
 
 def _figure(label: str, energy_kwh: float, kind: str = "") -> str:

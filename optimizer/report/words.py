@@ -7,6 +7,7 @@ from datetime import timedelta
 import numpy as np
 
 from models.domain import Schedule, ScheduleStatus
+from models.domain.why import ChangeKind, ServingChange
 from optimizer.report.facts import (
     ENERGY_TOLERANCE_KWH,
     TO,
@@ -155,3 +156,33 @@ def short_words(schedule: Schedule) -> str:
     go, get = "goes" if len(short) == 1 else "go", "gets" if nothing == 1 else "get"
     words = f"{len(short):,} of {count_words(len(schedule.sessions), 'session')} {go} short"
     return f"{words}, {nothing:,} {get} nothing" if nothing else words
+
+
+def fairness_words(schedule: Schedule) -> str:
+    """How evenly requests are met."""
+    return (
+        f"Of each request at least {schedule.lowest_share:.0%} is met; "
+        f"Jain's index of these shares is {schedule.jain_index:.3f}."
+    )
+
+
+def change_words(schedule: Schedule, session_id: str) -> str:
+    """What would have served a session; empty where the plan does not say."""
+    if schedule.why is None or session_id not in schedule.why.changes:
+        return ""
+    clock = Clock.of(schedule.grid)
+    changes = schedule.why.changes[session_id]
+    if not changes:
+        return "Neither a departure up to a day later nor higher limits would have served it."
+    return f"Served with {', or with '.join(_change_clause(change, clock) for change in changes)}."
+
+
+def _change_clause(change: ServingChange, clock: Clock) -> str:
+    if change.kind is ChangeKind.DEPARTURE:
+        return f"a departure {count_words(change.minutes_later, 'minute')} later"
+    spans = [clock.span(*stretch) for stretch in change.stretches_s]
+    when = ", ".join(spans[:LISTED_PERIODS]) + (
+        f" and {len(spans) - LISTED_PERIODS} more" if len(spans) > LISTED_PERIODS else ""
+    )
+    more_kw = f"{change.more_kw:.3f}".rstrip("0").rstrip(".")
+    return f"{more_kw} kW more on {' and '.join(shorten(label) for label in change.limits)} {when}"

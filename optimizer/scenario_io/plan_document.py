@@ -13,18 +13,28 @@ from models.domain.scenario import Scenario
 from models.domain.schedule import GroupResult, Schedule, ScheduleStatus, SessionResult
 from models.domain.session import ChargingSession
 from models.domain.time_grid import FloatArray, TimeGrid
+from models.domain.why import ReasonCode
 from optimizer.options import OptimizeOptions
 from optimizer.scenario_io.result_schemas import GroupRow, LineRow, ScheduleRow, SessionResultRow
-from optimizer.scenario_io.results import group_rows, line_rows, schedule_rows, session_rows, summarize
+from optimizer.scenario_io.results import CODE_SEPARATOR, group_rows, line_rows, schedule_rows, session_rows, summarize
+from optimizer.scenario_io.why_document import why_document
 
 SCHEDULE = "schedule"
 SESSION_RESULTS = "session_results"
 GROUP_RESULTS = "group_results"
 LINE_RESULTS = "line_results"
+WHY = "why"
+TEXTS = frozenset({"reason", "reason_codes"})
+"""Columns in which an empty cell is an empty text."""
 
 
 def to_plan_document(
-    schedule: Schedule, scenario: Scenario, options: OptimizeOptions, *, notes: Sequence[str] = ()
+    schedule: Schedule,
+    scenario: Scenario,
+    options: OptimizeOptions,
+    *,
+    notes: Sequence[str] = (),
+    why_short_only: bool = False,
 ) -> dict[str, object]:
     """A plan as JSON values.
 
@@ -33,18 +43,27 @@ def to_plan_document(
         scenario: What it was made for.
         options: How it was made.
         notes: What else to note, before the schedule's own notes.
+        why_short_only: Whether to leave the reasons out of sessions that miss nothing.
 
     Returns:
         The fields of summary.json, and the rows of schedule.csv, sessions.csv, groups.csv and lines.csv as
         ``schedule``, ``session_results``, ``group_results`` and ``line_results``; null where a cell is empty.
+        The fields of summary.json, and the rows of schedule.csv, sessions.csv and groups.csv as ``schedule``,
+        ``session_results`` and ``group_results``; null where a cell is empty. The content of why.json as ``why``; null
+        where the plan does not say.
     """
-    zone = scenario.site.time_zone
+    site = scenario.site
+    zone = site.time_zone
+    why = None
+    if schedule.why is not None:
+        why = why_document(schedule, site_id=site.site_id, currency=site.currency, short_only=why_short_only)
     return {
         **summarize(schedule, scenario, options, notes=notes),
         SCHEDULE: _records(ScheduleRow.model_fields, schedule_rows(schedule, zone)),
         SESSION_RESULTS: _records(SessionResultRow.model_fields, session_rows(schedule, zone)),
         GROUP_RESULTS: _records(GroupRow.model_fields, group_rows(schedule, zone)),
         LINE_RESULTS: _records(LineRow.model_fields, line_rows(schedule, zone)),
+        WHY: why,
     }
 
 
@@ -106,7 +125,7 @@ class _Instants:
 def _records(names: Iterable[str], rows: Iterable[Sequence[object]]) -> list[dict[str, object]]:
     fields = list(names)
     return [
-        {name: None if cell == "" and name != "reason" else cell for name, cell in zip(fields, row, strict=True)}
+        {name: None if cell == "" and name not in TEXTS else cell for name, cell in zip(fields, row, strict=True)}
         for row in rows
     ]
 
@@ -119,6 +138,7 @@ def _session(row: Mapping[str, Any]) -> SessionResult:
         departure=datetime.fromisoformat(row["departure"]),
         energy_kwh=row["requested_energy_kwh"],
         priority=row["priority"],
+        priority_class=row.get("priority_class", 0),
     )
     return SessionResult(
         session=session,
@@ -126,6 +146,8 @@ def _session(row: Mapping[str, Any]) -> SessionResult:
         unmet_energy_kwh=row["unmet_energy_kwh"],
         unreachable_energy_kwh=row["unreachable_energy_kwh"],
         reason=row["reason"],
+        # Plans that earlier versions stored have none.
+        reason_codes=tuple(ReasonCode(code) for code in row.get("reason_codes", "").split(CODE_SEPARATOR) if code),
     )
 
 

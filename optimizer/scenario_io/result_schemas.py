@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from models.domain.group import MAX_POWER_KW
 from models.domain.schedule import ScheduleStatus
-from optimizer.options import LimitMode, PilotMode
+from optimizer.options import Fairness, LimitMode, PilotMode
 from optimizer.scenario_io.schemas import MAX_ENERGY_KWH, Id, Instant, PricePerKwh, require_end_after_start
 
 MAX_TOTAL = 1e12
@@ -51,11 +51,16 @@ class SessionResultRow(BaseModel):
     arrival: Instant = Field(description="First instant at which it may draw power")
     departure: Instant = Field(description="First instant at which it may not any more")
     priority: _Total = Field(description="Weight of its unserved energy against that of others")
+    priority_class: _Count = Field(default=0, description="Rank before all weights, the lowest number first")
     requested_energy_kwh: _Energy = Field(description="What it asked for, kWh")
     delivered_energy_kwh: _Energy = Field(description="What it gets, kWh")
     unmet_energy_kwh: _Energy = Field(description="What the stay would allow and the plan does not deliver, kWh")
     unreachable_energy_kwh: _Energy = Field(description="What the stay does not allow whatever the plan, kWh")
+    share: _Total = Field(default=1.0, description="How much of the request is met, 0 to 1")
     reason: _Text = Field(default="", description="Why it goes short; empty when it does not")
+    reason_codes: _Text = Field(
+        default="", description="The same for machines, one code after the other, separated by ;"
+    )
 
 
 class GroupRow(BaseModel):
@@ -129,6 +134,7 @@ class SummaryFile(BaseModel):
         default=PilotMode.ROUNDED, description="How much the plan cares for powers that chargers can be set to"
     )
     currents: LimitMode = Field(default=LimitMode.INSTANTANEOUS, description="What a limit in A of a line held down")
+    fairness: Fairness = Field(default=Fairness.TOTAL, strict=False, description="Who went short")
     site_id: Id = Field(description="The site")
     currency: _Text = Field(description="ISO 4217 code of prices and costs")
     start: Instant = Field(description="First instant of the window")
@@ -143,6 +149,10 @@ class SummaryFile(BaseModel):
     energy_cost: _Total = Field(description="Currency; zero without prices")
     peak_import_kw: _Total = Field(description="Highest power of the whole site, kW")
     minutes_over_limit: _Total = Field(description="Minutes in which a group or line carries more than its limit, min")
+    lowest_share: _Total = Field(default=1.0, description="Lowest share of a request that is met, 0 to 1")
+    jain_index: _Total = Field(
+        default=1.0, description="How equal those shares are: Jain's index, 1 where all are equal"
+    )
     stages: tuple[StageEntry, ...] = Field(
         max_length=MAX_ENTRIES, description="What each stage of the objective reached, the first stage first"
     )

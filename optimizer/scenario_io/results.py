@@ -28,6 +28,7 @@ from optimizer.scenario_io.files import new_folder, read_json, require_file, req
 from optimizer.scenario_io.result_schemas import GroupRow, LineRow, ScheduleRow, SessionResultRow, SummaryFile
 from optimizer.scenario_io.schemas import SCHEMA_VERSION
 from optimizer.scenario_io.tables import Table
+from optimizer.scenario_io.why_document import why_document
 
 SCHEDULE_FILE = "schedule.csv"
 SESSIONS_FILE = "sessions.csv"
@@ -38,6 +39,7 @@ SUMMARY_FILE = "summary.json"
 REPORT_FILE = "report.html"
 REPLANS_FILE = "replans.csv"
 HINDSIGHT_FILE = "hindsight.csv"
+WHY_FILE = "why.json"
 RESULT_FILES = frozenset(
     {
         SCHEDULE_FILE,
@@ -49,9 +51,11 @@ RESULT_FILES = frozenset(
         REPORT_FILE,
         REPLANS_FILE,
         HINDSIGHT_FILE,
+        WHY_FILE,
     }
 )
 
+CODE_SEPARATOR = ";"
 LIMIT_TOLERANCE_KW = 1e-6
 POWER_DECIMALS = 12
 """Sums must recheck within the tolerance: 10,000 equal shares rounded to 9 decimals may be off by 5e-6 kW."""
@@ -144,6 +148,7 @@ def summarize(
         "limits": options.limit_mode.value,
         "pilots": options.pilots.value,
         "currents": options.current_mode.value,
+        "fairness": options.fairness.value,
         "site_id": scenario.site.site_id,
         "currency": scenario.site.currency,
         "start": _iso(schedule.grid.start, scenario.site.time_zone),
@@ -157,6 +162,8 @@ def summarize(
         "unreachable_energy_kwh": _total(schedule.unreachable_energy_kwh),
         "energy_cost": _total(schedule.energy_cost),
         "peak_import_kw": _total(schedule.peak_import_kw),
+        "lowest_share": _total(schedule.lowest_share),
+        "jain_index": _total(schedule.jain_index),
         "minutes_over_limit": _total(schedule.minutes_over_limit(LIMIT_TOLERANCE_KW)),
         "stages": [
             {
@@ -216,6 +223,9 @@ def write_result(
         _write_json(partial / SUMMARY_FILE, summary)
         for table in tables:
             _write_cells(partial / table.name, table.columns, table.rows)
+        if schedule.why is not None:
+            site = scenario.site
+            _write_json(partial / WHY_FILE, why_document(schedule, site_id=site.site_id, currency=site.currency))
         if report_html is not None:
             (partial / REPORT_FILE).write_text(report_html, encoding="utf-8")
     return summary
@@ -380,11 +390,14 @@ def session_rows(schedule: Schedule, zone: tzinfo) -> Iterable[Sequence[object]]
             _iso(session.arrival, zone),
             _iso(session.departure, zone),
             session.priority,
+            session.priority_class,
             _total(session.energy_kwh),
             _total(result.delivered_energy_kwh),
             _total(result.unmet_energy_kwh),
             _total(result.unreachable_energy_kwh),
+            _total(result.share),
             result.reason,
+            CODE_SEPARATOR.join(result.reason_codes),
         )
 
 

@@ -42,6 +42,8 @@ MAX_ENERGY_KWH = 1e6
 MAX_PRICE_PER_KWH = 1e6
 MIN_PRIORITY, MAX_PRIORITY = 1e-6, 1e6
 """Weights farther apart than this drown one another in the rounding of a solver."""
+MAX_PRIORITY_CLASS = 99
+"""Every class in use is a stage of its own."""
 MAX_VOLTAGE_V = 100_000.0
 MAX_GROUPS = 10_000
 MAX_LEVELS = 1_000
@@ -367,6 +369,12 @@ class SessionRow(BaseModel):
     vehicle_phases: int | None = Field(
         default=None, ge=1, le=3, description="How many phases the vehicle uses; absent for all its charger has"
     )
+    priority_class: int = Field(
+        default=0,
+        ge=0,
+        le=MAX_PRIORITY_CLASS,
+        description="Rank before all weights, the lowest number first: nobody is served at the cost of a lower number",
+    )
 
     @model_validator(mode="after")
     def _stay(self) -> Self:
@@ -394,6 +402,7 @@ class SessionRow(BaseModel):
             max_power_kw=session.max_power_kw,
             priority=session.priority,
             vehicle_phases=session.vehicle_phases,
+            priority_class=session.priority_class,
         )
 
     def to_domain(self) -> ChargingSession:
@@ -407,6 +416,7 @@ class SessionRow(BaseModel):
             max_power_kw=self.max_power_kw,
             priority=self.priority,
             vehicle_phases=self.vehicle_phases,
+            priority_class=self.priority_class,
         )
 
 

@@ -182,6 +182,37 @@ class TestSolve:
         assert json.loads(output)["unmet_energy_kwh"] == pytest.approx(1.0)
         assert (tmp_path / "r" / "schedule.csv").is_file()
 
+    def test_why(self, tmp_path: Path) -> None:
+        """1 kW for an hour gives 1 of 2 kWh: why.json says that the group holds the session back at 10 per kWh, and
+        that 1 kW more would serve it; so does the report. A second run without --why replaces the folder as a whole.
+        """
+        scenario = tmp_path / "s"
+        site = json.loads((write_folder(scenario) / "site.json").read_text(encoding="utf-8"))
+        site["groups"] = [{"group_id": "main", "parent_id": None, "import_limit_kw": 1}]
+        site["chargers"] = [{"charger_id": "C1", "group_id": "main", "max_power_kw": 3}]
+        (scenario / "site.json").write_text(json.dumps(site), encoding="utf-8")
+        write_csv(scenario / "sessions.csv", HEADER, "S1,C1,2019-07-24T08:00:00+00:00,2019-07-24T09:00:00+00:00,2")
+        for optional in ("prices.csv", "forecasts.json"):
+            (scenario / optional).unlink(missing_ok=True)
+
+        assert run("solve", scenario, "--out", tmp_path / "r", "--why", "--quiet")[0] == 0
+
+        found = json.loads((tmp_path / "r" / "why.json").read_text(encoding="utf-8"))
+        (session,) = found["sessions"]
+        assert session["codes"] == ["group_limit"]
+        assert [(one["code"], one["holder"], one["shadow_price_per_kwh"]) for one in session["holdings"]] == [
+            ("group_limit", "group main", 10.0)
+        ]
+        assert [change["kind"] for change in session["changes"]] == ["departure", "capacity"]
+        assert (session["changes"][1]["limits"], session["changes"][1]["more_kw"]) == (["group main"], 1.0)
+        assert found["groups"][0]["binding"][0]["limit_kw"] == 1.0
+        report = (tmp_path / "r" / "report.html").read_text(encoding="utf-8")
+        assert "kW more on group main" in report.replace("&nbsp;", " ")
+        assert run("verify", scenario, tmp_path / "r", "--quiet")[0] == 0
+        assert run("solve", scenario, "--out", tmp_path / "r", "--quiet")[0] == 0
+        assert not (tmp_path / "r" / "why.json").exists()
+        assert run("solve", scenario, "--out", tmp_path / "r", "--why", "--why-limit", "-1")[0] == 2
+
     def test_a_window_leaves_out_and_counts(self, tmp_path: Path) -> None:
         """Sessions not wholly inside a given window are left out and counted."""
         window = ("--start", "2019-07-24T08:00:00-07:00", "--end", "2019-07-24T18:00:00-07:00")

@@ -13,6 +13,7 @@ from models.domain.capacity import Phase
 from models.domain.group import CapacityGroup
 from models.domain.scenario import Scenario
 from models.domain.session import ChargingSession
+from models.domain.why import ReasonCode
 from optimizer.engine import optimize
 from optimizer.explain import explain
 from optimizer.options import OptimizeOptions, Strategy
@@ -142,7 +143,9 @@ def test_room_left_by_a_heuristic_is_told() -> None:
     """A plan that gives nothing although 50 kW are free uses the room badly; no limit is to blame."""
     problem = prepare(limited(50.0, make_session()), HOURLY)
 
-    assert explain(problem, np.zeros(2), np.array([10.0]), np.array([0.0])) == ["not used by the strategy"]
+    (found,) = explain(problem, np.zeros(2), np.array([10.0]), np.array([0.0]))
+
+    assert (found.text, found.codes) == ("not used by the strategy", [ReasonCode.STRATEGY])
 
 
 def test_a_heuristic_within_a_full_limit_names_the_limit() -> None:

@@ -21,6 +21,7 @@ from models.domain.group import CapacityGroup
 from models.domain.scenario import Scenario
 from models.domain.schedule import GroupResult, Schedule
 from models.domain.time_grid import TimeGrid
+from models.domain.why import ReasonCode
 from models.errors import FileInputError, InputError
 from models.oscp.v20 import UpdateGroupCapacityForecast
 from optimizer.options import PEAK_OBJECTIVE, LimitMode, OptimizeOptions
@@ -97,6 +98,7 @@ class TestWriting:
             unmet_energy_kwh=3.0,
             unreachable_energy_kwh=1.0,
             reason="group main is full",
+            reason_codes=(ReasonCode.DEPARTURE_TOO_EARLY, ReasonCode.GROUP_LIMIT),
         )
         write_result(tmp_path / "out", replace(schedule, sessions=(result,)), scenario, OPTIONS)
 
@@ -107,11 +109,14 @@ class TestWriting:
                 "arrival": "2026-03-02T09:00:00+01:00",
                 "departure": "2026-03-02T11:00:00+01:00",
                 "priority": "1.0",
+                "priority_class": "0",
                 "requested_energy_kwh": "10.0",
                 "delivered_energy_kwh": "6.0",
                 "unmet_energy_kwh": "3.0",
                 "unreachable_energy_kwh": "1.0",
+                "share": "0.6",
                 "reason": "group main is full",
+                "reason_codes": "departure_too_early;group_limit",
             }
         ]
 
@@ -218,6 +223,8 @@ class TestSummary:
             "strategy": "optimal",
             "objective": "cost",
             "limits": "mean",
+            "pilots": "rounded",
+            "fairness": "total",
             "site_id": "depot",
             "currency": "EUR",
             "start": "2026-03-02T09:00:00+01:00",
@@ -231,6 +238,8 @@ class TestSummary:
             "unreachable_energy_kwh": 0.0,
             "energy_cost": 2.0,
             "peak_import_kw": 10.0,
+            "lowest_share": 1.0,
+            "jain_index": 1.0,
             "minutes_over_limit": 0.0,
             "stages": [{"name": "unmet_energy", "value": 0.0, "proved": True}],
             "notes": ["odd", "first", "older"],

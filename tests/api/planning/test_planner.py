@@ -183,6 +183,18 @@ class TestWhat:
         assert plans.power_kw("S1", plans.now + HOUR) == 22.0
         assert any("no price is known" in note for note in plans.plan()["notes"])
 
+    def test_a_plan_says_why_somebody_goes_short(self, plans: PlanningBench) -> None:
+        """40 kWh in 2 h under 10 kW: 20 are served, 10 kW more would serve the rest. Who is served is left out."""
+        plans.forecast(10, 10)
+        plans.put_session("S1", charger_id="C1", hours=2, energy_kwh=40)
+        plans.put_session("S2", charger_id="C2", hours=2, energy_kwh=0)
+
+        plans.run()
+
+        (short,) = plans.plan()["why"]["sessions"]
+        assert (short["session_id"], short["codes"]) == ("S1", ["group_limit"])
+        assert short["changes"][-1]["more_kw"] == 10.0
+
     def test_a_session_that_left_early_frees_its_place(self, plans: PlanningBench) -> None:
         """Two share 20 kW; one is deleted, the other gets it all."""
         plans.forecast(20, 20)

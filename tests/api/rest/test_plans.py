@@ -72,6 +72,21 @@ class TestPlan:
             assert answer.text == f"{HEADER}\n{ROW}\n"
             assert next(csv.DictReader(io.StringIO(answer.text)))["power_kw"] == "10.0"
 
+    @pytest.mark.parametrize("wanted", ["ocpp16", "ocpp201", "ocpi", "parquet"])
+    def test_the_plan_in_the_words_of_others(self, bench: Bench, peer: Caller, wanted: str) -> None:
+        """Profiles for the chargers of the site, or for the sessions of the plan; the schedule as Parquet."""
+        bench.add_plan()
+
+        answer = peer.get(f"{PLAN}?format={wanted}&unit=A&max_periods=24")
+
+        assert answer.status_code == 200
+        if wanted == "parquet":
+            assert answer.content[:4] == b"PAR1"
+        else:
+            assert ("session_id" in answer.json()[0]) == (wanted == "ocpi")
+            assert '"A"' in answer.text
+        assert "max_periods" in message(peer.get(f"{PLAN}?format={wanted}&max_periods=0"), 400)
+
     def test_another_format_is_refused(self, peer: Caller) -> None:
         """400: not silently JSON."""
         assert "format" in message(peer.get(f"{PLAN}?format=xml"), 400)
@@ -182,6 +197,14 @@ class TestOptimize:
         assert (plan["steps"], plan["limits"], plan["objective"]) == (8, "instantaneous", "peak")
         assert (plan["strategy"], plan["status"]) == ("edf", "heuristic")
         assert bench.solver.asked[0].solver.time_limit_s == bench.context.settings.solve_deadline_s
+
+    def test_the_plan_says_why(self, bench: Bench) -> None:
+        """Only where that is asked for: who is served has nothing to change, and what holds it back."""
+        why = bench.operator.post("/v1/optimize", request(options={"why": True})).json()["why"]
+
+        assert [(one["session_id"], one["changes"]) for one in why["sessions"]] == [("S1", [])]
+        assert why["sessions"][0]["holdings"]
+        assert bench.operator.post("/v1/optimize", request()).json()["why"] is None
 
     @pytest.mark.parametrize(
         ("parts", "told"),
