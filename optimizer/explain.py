@@ -26,7 +26,7 @@ def explain(
 
     Args:
         problem: The scenario as arrays.
-        energy_kwh: (K,), kWh.
+        energy_kwh: (K + X,), kWh, of all columns of limit rows.
         unmet_kwh: (S,), kWh.
         unreachable_kwh: (S,), kWh.
 
@@ -47,10 +47,12 @@ def explain(
 def _blocked(problem: CapacityProblem, energy_kwh: FloatArray, short: BoolArray) -> dict[int, str]:
     """For each short session that a full limit held back, which limits and when."""
     rows = problem.limit_rows
-    row_of_entry = np.repeat(np.arange(rows.capacity_kwh.size), np.diff(rows.start))
     full = rows.load_kwh(energy_kwh) >= rows.capacity_kwh - FULL_KWH
-    session_of_entry = problem.column_session[rows.column]
-    idle = energy_kwh[rows.column] < problem.max_energy_kwh[rows.column] - FULL_KWH
+    by_sessions = (rows.column < problem.columns) & (rows.coefficient > 0)
+    row_of_entry = np.repeat(np.arange(rows.capacity_kwh.size), np.diff(rows.start))[by_sessions]
+    column = rows.column[by_sessions]
+    session_of_entry = problem.column_session[column]
+    idle = energy_kwh[column] < problem.max_energy_kwh[column] - FULL_KWH
     held_back = full[row_of_entry] & idle & short[session_of_entry]
     session, row = session_of_entry[held_back], row_of_entry[held_back]
     outranked = np.unique(session[_highest_priority(problem, energy_kwh)[row] > problem.priority[session]])
@@ -71,7 +73,8 @@ def _blocked(problem: CapacityProblem, energy_kwh: FloatArray, short: BoolArray)
 def _highest_priority(problem: CapacityProblem, energy_kwh: FloatArray) -> FloatArray:
     """The highest priority that draws under each limit row: (R,)."""
     rows = problem.limit_rows
-    drawing = np.where(energy_kwh[rows.column] > FULL_KWH, problem.priority[problem.column_session[rows.column]], 0.0)
+    priority = np.append(problem.priority[problem.column_session], np.zeros(energy_kwh.size - problem.columns))
+    drawing = np.where(energy_kwh[rows.column] > FULL_KWH, priority[rows.column], 0.0)
     return np.maximum.reduceat(drawing, rows.start[:-1]) if drawing.size else np.zeros(0)
 
 

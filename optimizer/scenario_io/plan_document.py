@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from models.domain.group import Site
+from models.domain.measurement import AssetCategory
 from models.domain.scenario import Scenario
-from models.domain.schedule import GroupResult, Schedule, ScheduleStatus, SessionResult
+from models.domain.schedule import AssetResult, Costs, GroupResult, Schedule, ScheduleStatus, SessionResult
 from models.domain.session import ChargingSession
 from models.domain.time_grid import FloatArray, TimeGrid
 from optimizer.options import OptimizeOptions
-from optimizer.scenario_io.result_schemas import GroupRow, LineRow, ScheduleRow, SessionResultRow
-from optimizer.scenario_io.results import group_rows, line_rows, schedule_rows, session_rows, summarize
+from optimizer.scenario_io.result_schemas import AssetRow, GroupRow, LineRow, ScheduleRow, SessionResultRow
+from optimizer.scenario_io.results import (
+    asset_rows,
+    group_rows,
+    line_rows,
+    schedule_rows,
+    session_rows,
+    summarize,
+)
 
 SCHEDULE = "schedule"
 SESSION_RESULTS = "session_results"
 GROUP_RESULTS = "group_results"
 LINE_RESULTS = "line_results"
+ASSET_RESULTS = "asset_results"
 
 
 def to_plan_document(
@@ -35,8 +45,9 @@ def to_plan_document(
         notes: What else to note, before the schedule's own notes.
 
     Returns:
-        The fields of summary.json, and the rows of schedule.csv, sessions.csv, groups.csv and lines.csv as
-        ``schedule``, ``session_results``, ``group_results`` and ``line_results``; null where a cell is empty.
+        The fields of summary.json, and the rows of schedule.csv, sessions.csv, groups.csv, lines.csv and assets.csv as
+        ``schedule``, ``session_results``, ``group_results``, ``line_results`` and ``asset_results``; null where a cell
+        is empty.
     """
     zone = scenario.site.time_zone
     return {
@@ -45,6 +56,7 @@ def to_plan_document(
         SESSION_RESULTS: _records(SessionResultRow.model_fields, session_rows(schedule, zone)),
         GROUP_RESULTS: _records(GroupRow.model_fields, group_rows(schedule, zone)),
         LINE_RESULTS: _records(LineRow.model_fields, line_rows(schedule, zone)),
+        ASSET_RESULTS: _records(AssetRow.model_fields, asset_rows(schedule, zone)),
     }
 
 
@@ -84,6 +96,8 @@ def schedule_from_document(document: Mapping[str, Any], site: Site) -> Schedule:
         status=ScheduleStatus(document["status"]),
         strategy=document["strategy"],
         notes=tuple(document["notes"]),
+        assets=tuple(_assets(document.get(ASSET_RESULTS, ()))),
+        costs=Costs(**{item.name: document.get(item.name, 0.0) for item in fields(Costs)}),
     )
 
 
@@ -130,12 +144,31 @@ def _session(row: Mapping[str, Any]) -> SessionResult:
 
 
 def _group(group_id: str, rows: Sequence[Mapping[str, Any]]) -> GroupResult:
-    def values(name: str, absent: float) -> FloatArray:
-        return np.array([absent if row[name] is None else row[name] for row in rows], dtype=np.float64)
-
     return GroupResult(
         group_id=group_id,
-        power_kw=values("power_kw", np.nan),
-        limit_kw=values("limit_kw", np.inf),
-        shadow_price_per_kwh=values("shadow_price_per_kwh", np.nan),
+        power_kw=_values(rows, "power_kw", np.nan),
+        limit_kw=_values(rows, "limit_kw", np.inf),
+        shadow_price_per_kwh=_values(rows, "shadow_price_per_kwh", np.nan),
+        export_limit_kw=_values(rows, "export_limit_kw", np.inf),
     )
+
+
+def _assets(rows: Iterable[Mapping[str, Any]]) -> Iterator[AssetResult]:
+    by_asset: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_asset.setdefault(row["asset_id"], []).append(row)
+    for asset_id, steps in by_asset.items():
+        category = AssetCategory(steps[0]["category"])
+        is_generator = category is AssetCategory.GENERATION
+        has_state = category in (AssetCategory.STORAGE, AssetCategory.CHARGING)
+        yield AssetResult(
+            asset_id=asset_id,
+            category=category,
+            power_kw=_values(steps, "power_kw", np.nan),
+            stored_kwh=_values(steps, "stored_kwh", np.nan) if has_state else None,
+            available_kw=_values(steps, "available_kw", np.nan) if is_generator else None,
+        )
+
+
+def _values(rows: Sequence[Mapping[str, Any]], name: str, absent: float) -> FloatArray:
+    return np.array([absent if row.get(name) is None else row[name] for row in rows], dtype=np.float64)
