@@ -16,11 +16,12 @@ from api.site_state import SiteState, planned_energy_kwh
 from api.site_state_json import state_from_json, state_to_json
 from api.situation import PlanningRules, Situation, next_awakening, next_edge, site_of, situation_of
 from api.wishes import SHORT_KWH, Wish, wish_message, wishes_of, without_forecasts
-from models.domain import Scenario, Schedule, Site
+from models.domain import ChargingSession, Scenario, Schedule, Site
 from models.errors import VerificationError
 from models.oscp.v20 import to_optimum_messages
 from optimizer import OptimizeOptions, optimize
 from optimizer.scenario_io.plan_document import schedule_from_document, to_plan_document
+from optimizer.scenario_io.schemas import BATTERY_FIELDS
 from optimizer.verify import verify
 
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
@@ -131,14 +132,27 @@ def require_that_it_still_holds(task: Task, draft: Draft, newest: SiteWork) -> N
     if known is None:
         raise VerificationError(("nothing is to be planned any more",))
     schedule = schedule_from_document(json.loads(draft.plan.document), site)
-    sessions = tuple(result.session for result in schedule.sessions)
+    # The document of a plan says what sessions ask for, not what their batteries are.
+    by_id = {session.session_id: session for session in known.scenario.sessions}
+    results = tuple(
+        replace(result, session=with_battery_of(result.session, by_id.get(result.session.session_id)))
+        for result in schedule.sessions
+    )
+    sessions = tuple(result.session for result in results)
     verify(
         replace(known.scenario, sessions=sessions),
-        schedule,
+        replace(schedule, sessions=results),
         limit_mode=known.options.limit_mode,
         current_mode=known.options.current_mode,
         stepless=known.options.is_stepless,
     )
+
+
+def with_battery_of(session: ChargingSession, known: ChargingSession | None) -> ChargingSession:
+    """A session with the battery of the one known by its id; as it is where there is none."""
+    if known is None:
+        return session
+    return replace(session, **{name: getattr(known, name) for name in BATTERY_FIELDS})
 
 
 def _folded(work: SiteWork, now: datetime) -> tuple[Site, SiteState, Schedule | None]:

@@ -24,7 +24,7 @@ from models.domain import (
     Schedule,
     Site,
 )
-from models.domain.group import MAX_POWER_KW
+from models.domain.bounds import MAX_POWER_KW
 from models.errors import CapacityOptimizerError
 from models.units import SECONDS_PER_HOUR
 from optimizer import OptimizeOptions, optimize

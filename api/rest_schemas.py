@@ -24,8 +24,16 @@ from optimizer.options import (
     Strategy,
 )
 from optimizer.scenario_io import PriceRow, SessionRow, SiteFile
+from optimizer.scenario_io.asset_schemas import AssetPowerRow, CarbonRow, TariffFile
 from optimizer.scenario_io.documents import MAX_MESSAGES, MAX_ROWS
-from optimizer.scenario_io.result_schemas import GroupRow, LineRow, ScheduleRow, SessionResultRow, SummaryFile
+from optimizer.scenario_io.result_schemas import (
+    AssetRow,
+    GroupRow,
+    LineRow,
+    ScheduleRow,
+    SessionResultRow,
+    SummaryFile,
+)
 from optimizer.scenario_io.schemas import ID_PATTERN, Id, Instant
 from optimizer.scenario_io.why_document import WhyFile
 
@@ -309,6 +317,9 @@ class PlanDocument(SummaryFile):
         default=None,
         description="What holds whom back, and what would have served who goes short; null where nobody asked",
     )
+    asset_results: list[AssetRow] = Field(
+        default=[], description="What each asset beside the chargers does in each step, and each vehicle with a state"
+    )
 
 
 class PlanView(PlanDocument):
@@ -383,6 +394,16 @@ class OptimizeRequest(BaseModel):
     forecasts: Annotated[list[UpdateGroupCapacityForecast], Field(max_length=MAX_MESSAGES)] | None = Field(
         default=None, description="Messages of OSCP 2.0 in the order of their arrival"
     )
+    generation: Annotated[list[AssetPowerRow], Field(max_length=MAX_ROWS)] | None = Field(
+        default=None, description="Rows of generation.csv; needed where the site has generators"
+    )
+    base_load: Annotated[list[AssetPowerRow], Field(max_length=MAX_ROWS)] | None = Field(
+        default=None, description="Rows of base_load.csv; needed where the site has base loads"
+    )
+    carbon: Annotated[list[CarbonRow], Field(min_length=1, max_length=MAX_ROWS)] | None = Field(
+        default=None, description="Rows of carbon.csv; absent where nobody counts carbon dioxide"
+    )
+    tariff: TariffFile | None = Field(default=None, description="tariff.json: prices that recur, and demand charges")
     options: PlanOptions = Field(default=PlanOptions(), description="How to plan")
 
 

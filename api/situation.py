@@ -174,12 +174,14 @@ def _sessions(
         if not site.has_charger(session.charger_id):
             unplaced.append(session.session_id)
             continue
+        delivered_kwh = _delivered_kwh(state, one)
         sessions.append(
             replace(
                 session,
                 arrival=max(session.arrival, start),
                 departure=min(session.departure, horizon),
-                energy_kwh=max(0.0, session.energy_kwh - _delivered_kwh(state, one)),
+                energy_kwh=max(0.0, session.energy_kwh - delivered_kwh),
+                arrival_soc=_soc_after(session, delivered_kwh),
             )
         )
     if unplaced:
@@ -188,6 +190,13 @@ def _sessions(
             f"{unplaced[0]!r}; delete them or add the charger"
         )
     return sessions
+
+
+def _soc_after(session: ChargingSession, delivered_kwh: float) -> float | None:
+    """State of charge once some energy has been measured at the plug; None where it is not known."""
+    if session.arrival_soc is None or session.battery_capacity_kwh is None:
+        return session.arrival_soc
+    return min(1.0, session.arrival_soc + delivered_kwh * session.charge_efficiency / session.battery_capacity_kwh)
 
 
 def _delivered_kwh(state: SiteState, stored: StoredSession) -> float:

@@ -80,7 +80,13 @@ IMAGE_KINDS = ("svg", "png")
 UNMET_NOTICED_KWH = 1e-3
 """Less unmet energy than a meter shows is not an unmet request."""
 
-Scenario = Annotated[Path, typer.Argument(help="Scenario folder: site.json, sessions.csv, prices.csv, forecasts.json")]
+Scenario = Annotated[
+    Path,
+    typer.Argument(
+        help="Scenario folder: site.json, sessions.csv and, where there are any, prices.csv, tariff.json, "
+        "forecasts.json, generation.csv, base_load.csv, carbon.csv"
+    ),
+]
 Start = Annotated[str | None, typer.Option(help="Begin of the window, ISO 8601 with offset [default: first arrival]")]
 End = Annotated[str | None, typer.Option(help="End of the window, ISO 8601 with offset [default: last departure]")]
 StepMinutes = Annotated[float, typer.Option(help="Longest step, minutes, 1 to 60")]
@@ -663,6 +669,7 @@ def _print_summary(summary: dict[str, object], out: Path) -> None:
             "fairness",
             f"{summary['fairness']}, lowest share {summary['lowest_share']:.0%}, Jain {summary['jain_index']:.3f}",
         ),
+        *_other_costs(summary),
         ("peak import", f"{summary['peak_import_kw']:.1f} kW"),
     )
     for name, text in lines:
@@ -673,6 +680,22 @@ def _print_summary(summary: dict[str, object], out: Path) -> None:
     for note in notes if isinstance(notes, list) else []:
         print(f"note         {note}")
     print(f"report       {out / 'report.html'}")
+
+
+def _other_costs(summary: dict[str, object]) -> Iterator[tuple[str, str]]:
+    """Costs beside that of energy, as far as there are any."""
+    currency = summary["currency"]
+    found = [
+        (words, float(str(summary[name])))
+        for words, name in (("wear", "wear_cost"), ("peaks", "demand_cost"), ("carbon", "carbon_cost"))
+    ]
+    for words, cost in found:
+        if cost:
+            yield words, f"{cost:.2f} {currency}"
+    if any(cost for _, cost in found):
+        yield "total cost", f"{summary['total_cost']:.2f} {currency}"
+    if summary["carbon_kg"]:
+        yield "carbon", f"{summary['carbon_kg']:.1f} kg"
 
 
 def main() -> None:

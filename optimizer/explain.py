@@ -53,7 +53,7 @@ def explain(
 
     Args:
         problem: The scenario as arrays.
-        energy_kwh: (K,), kWh.
+        energy_kwh: (K + X,), kWh, of all columns of limit rows.
         unmet_kwh: (S,), kWh.
         unreachable_kwh: (S,), kWh.
 
@@ -83,9 +83,11 @@ def _blocked(
 ) -> dict[int, list[tuple[ReasonCode, str]]]:
     """For each short session that a full limit held back, which limits and when."""
     rows = problem.limit_rows
-    row_of_entry = np.repeat(np.arange(rows.capacity_kwh.size), np.diff(rows.start))
-    session_of_entry = problem.column_session[rows.column]
-    idle = energy_kwh[rows.column] < problem.max_energy_kwh[rows.column] - FULL_KWH
+    by_sessions = (rows.column < problem.columns) & (rows.coefficient > 0)
+    row_of_entry = np.repeat(np.arange(rows.capacity_kwh.size), np.diff(rows.start))[by_sessions]
+    column = rows.column[by_sessions]
+    session_of_entry = problem.column_session[column]
+    idle = energy_kwh[column] < problem.max_energy_kwh[column] - FULL_KWH
     held_back = full_rows(problem, energy_kwh)[row_of_entry] & idle & short[session_of_entry]
     session, row = session_of_entry[held_back], row_of_entry[held_back]
     outranked = np.unique(session[_best_rank(problem, energy_kwh)[row] < _ranks(problem)[session]])
@@ -116,8 +118,9 @@ def _ranks(problem: CapacityProblem) -> IntArray:
 def _best_rank(problem: CapacityProblem, energy_kwh: FloatArray) -> IntArray:
     """The best rank that draws under each limit row: (R,)."""
     rows = problem.limit_rows
-    ranks = _ranks(problem)[problem.column_session[rows.column]]
-    drawing = np.where(energy_kwh[rows.column] > FULL_KWH, ranks, len(problem.sessions))
+    nobody = len(problem.sessions)
+    of_column = np.append(_ranks(problem)[problem.column_session], np.full(energy_kwh.size - problem.columns, nobody))
+    drawing = np.where(energy_kwh[rows.column] > FULL_KWH, of_column[rows.column], nobody)
     return np.asarray(np.minimum.reduceat(drawing, rows.start[:-1]) if drawing.size else drawing)
 
 

@@ -11,42 +11,80 @@ from models.domain.capacity import Phase
 from models.domain.schedule import GroupResult, LineResult, Schedule, ScheduleStatus, SessionResult, StageResult
 from models.domain.time_grid import FloatArray
 from models.units import SECONDS_PER_HOUR
-from optimizer.arrays import dot, sums_by
+from optimizer.accounts import asset_results, costs_of, least_curtailment, net_kwh
+from optimizer.arrays import sums_by
+from optimizer.asset_formulation import vehicle_columns
 from optimizer.currents import LineLoad, fitting_factor
 from optimizer.explain import explain
 from optimizer.lines import Line
 from optimizer.options import Stage
 from optimizer.pilot_rules import PilotPlan
-from optimizer.problem import CapacityProblem
+from optimizer.problem import CapacityLimit, CapacityProblem, counted_columns
 
 NOTHING_KWH = 1e-9
 """Less than that is not planned."""
+ROUNDING_KWH = 1e-6
+"""What a solver may leave of an excess."""
 
 
-def tidy(problem: CapacityProblem, energy_kwh: FloatArray) -> FloatArray:
-    """Energies that hold every bound exactly, from a solver's that hold them within its tolerance.
-
-    Negative and tiny values become zero, values above a bound the bound; a session or limit exceeded by rounding is
-    scaled down to fit. Scaling down never breaks another limit, since all coefficients are positive.
+def tidy_flows(problem: CapacityProblem, energy_kwh: FloatArray, flow_kwh: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Flows of assets within their bounds, batteries either charging or discharging.
 
     Args:
         problem: The scenario as arrays.
         energy_kwh: (K,), kWh, within a solver's tolerance of feasible.
+        flow_kwh: (X,), the same.
+
+    Returns:
+        Both, with the vehicles that charged and discharged at once made ones that do one of both.
+    """
+    if problem.assets is None:
+        return energy_kwh, flow_kwh
+    bounded = np.clip(flow_kwh, 0.0, problem.assets.flows.max_kwh)
+    bounded[bounded < NOTHING_KWH] = 0.0
+    both = net_kwh(problem, np.append(np.clip(energy_kwh, 0.0, problem.max_energy_kwh), bounded))
+    return both[: problem.columns], both[problem.columns :]
+
+
+def tidy(problem: CapacityProblem, energy_kwh: FloatArray, flow_kwh: FloatArray | None = None) -> FloatArray:
+    """Energies that hold every bound exactly, from a solver's that hold them within its tolerance.
+
+    Negative and tiny values become zero, values above a bound the bound; a session or limit exceeded by rounding is
+    scaled down to fit. Scaling down never breaks another limit of what is drawn, since all coefficients are positive.
+    Limits of what is fed in, and vehicles that feed in, are left to the solver's tolerance.
+
+    Args:
+        problem: The scenario as arrays.
+        energy_kwh: (K,), kWh, within a solver's tolerance of feasible.
+        flow_kwh: (X,), flows of assets, which stay as they are; all zero where None.
 
     Returns:
         (K,), kWh.
     """
     energy_kwh = np.clip(energy_kwh, 0.0, problem.max_energy_kwh)
     energy_kwh[energy_kwh < NOTHING_KWH] = 0.0
-    delivered_kwh = problem.delivered_kwh(energy_kwh)
-    energy_kwh *= _shrink(problem.reachable_energy_kwh, delivered_kwh)[problem.column_session]
+    delivered_kwh = problem.delivered_kwh(energy_kwh, flow_kwh)
+    factor = _shrink(problem.reachable_energy_kwh, delivered_kwh)
+    factor[problem.vehicle_discharge[0]] = 1.0
+    energy_kwh *= factor[problem.column_session]
     rows = problem.limit_rows
-    factor = _shrink(rows.capacity_kwh, rows.load_kwh(energy_kwh))
+    load_kwh = rows.load_kwh(problem.with_flows(energy_kwh, flow_kwh))
+    factor = _shrink(rows.capacity_kwh, load_kwh) if problem.assets is None else _shrink_sessions(problem, load_kwh)
     if (factor < 1.0).any():
-        column_factor = np.ones(problem.columns)
+        column_factor = np.ones(problem.flow_step.size)
         np.minimum.at(column_factor, rows.column, np.repeat(factor, np.diff(rows.start)))
-        energy_kwh *= column_factor
+        column_factor[vehicle_columns(problem)] = 1.0
+        energy_kwh *= column_factor[: problem.columns]
     return energy_kwh * fitting_factor(problem, energy_kwh) if problem.curved_lines else energy_kwh
+
+
+def _shrink_sessions(problem: CapacityProblem, load_kwh: FloatArray) -> FloatArray:
+    """Factors for the sessions of each row, (R,), that take off its excess by rounding; one where none have to."""
+    rows = problem.limit_rows
+    excess = np.maximum(load_kwh - rows.capacity_kwh, 0.0)
+    exports = np.array([limit.is_export for limit in problem.limits], dtype=bool)[rows.limit_index]
+    excess[exports | (excess > ROUNDING_KWH)] = 0.0
+    return np.maximum(1.0 - excess / np.maximum(load_kwh, ROUNDING_KWH), 0.0)
 
 
 def _shrink(allowed: FloatArray, actual: FloatArray) -> FloatArray:
@@ -74,6 +112,7 @@ class Outcome:
         bound_price_per_kwh: (K,), the same for what a session may draw in a step; None where no solver said, or nobody
             asked.
         notes: What happened on the way.
+        flow_kwh: (X,), flows of assets, kWh; None where they are left alone.
     """
 
     energy_kwh: FloatArray
@@ -86,6 +125,7 @@ class Outcome:
     is_rounded: bool = False
     bound_price_per_kwh: FloatArray | None = None
     notes: tuple[str, ...] = ()
+    flow_kwh: FloatArray | None = None
 
     @property
     def final_energy_kwh(self) -> FloatArray:
@@ -105,7 +145,10 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
     """
     energy_kwh = outcome.final_energy_kwh
     problem = outcome.problem or problem
-    planned = np.flatnonzero(energy_kwh)
+    all_kwh = problem.with_flows(energy_kwh, flows_of(problem, outcome))
+    drawn_kwh = energy_kwh.copy()
+    drawn_kwh[vehicle_columns(problem)] -= all_kwh[problem.columns :][: problem.vehicle_discharge[0].size]
+    planned = np.flatnonzero(drawn_kwh)
     start_s, end_s = problem.column_start_s[planned], problem.column_end_s[planned]
     hours = (end_s - start_s) / SECONDS_PER_HOUR
     counted_kwh = energy_kwh * problem.limit_weight
@@ -113,14 +156,14 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
         hours = outcome.pilots.hours[planned]
         end_s = np.minimum(start_s + hours * SECONDS_PER_HOUR, end_s)
         counted_kwh = outcome.pilots.counted_kwh
-    site_kw = counted_power_kw(problem, counted_kwh, np.ones(len(problem.sessions)))
-    price = problem.price_per_kwh
-    energy_cost = 0.0 if price is None else dot(price[problem.column_step], energy_kwh)
-    peak_import_kw = float(site_kw.max(initial=0.0))
-    sessions = _sessions(problem, energy_kwh)
+    energy_cost, costs, peak_import_kw = costs_of(problem, all_kwh)
+    if problem.assets is None or problem.assets.meters is None:
+        site_kw = counted_power_kw(problem, counted_kwh, np.ones(len(problem.sessions)))
+        peak_import_kw = float(site_kw.max(initial=0.0))
+    sessions = _sessions(problem, all_kwh)
     reached = {
         Stage.UNMET_ENERGY: sum(result.session.priority * result.unmet_energy_kwh for result in sessions),
-        Stage.ENERGY_COST: energy_cost,
+        Stage.ENERGY_COST: energy_cost + costs.wear_cost + costs.demand_cost + costs.carbon_cost,
         Stage.PEAK_POWER: peak_import_kw,
     }
     return Schedule(
@@ -130,16 +173,18 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
         step_index=problem.column_step[planned],
         start_s=start_s,
         end_s=end_s,
-        power_kw=energy_kwh[planned] / hours,
-        groups=_groups(problem, counted_kwh, outcome.shadow_price_per_kwh),
+        power_kw=drawn_kwh[planned] / hours,
+        groups=_groups(problem, all_kwh, counted_kwh, outcome.shadow_price_per_kwh),
         lines=_lines(problem, outcome),
-        price_per_kwh=price,
+        price_per_kwh=problem.price_per_kwh,
         energy_cost=energy_cost,
         peak_import_kw=peak_import_kw,
         status=outcome.status,
         strategy=outcome.strategy,
         stages=_with_values(outcome.stages, reached) if outcome.is_rounded else outcome.stages,
         notes=(*problem.notes, *outcome.notes),
+        assets=asset_results(problem, all_kwh),
+        costs=costs,
     )
 
 
@@ -156,14 +201,19 @@ def _with_values(stages: tuple[StageResult, ...], reached: Mapping[Stage, float]
     )
 
 
-def _sessions(problem: CapacityProblem, energy_kwh: FloatArray) -> tuple[SessionResult, ...]:
-    delivered = problem.delivered_kwh(energy_kwh)
+def flows_of(problem: CapacityProblem, outcome: Outcome) -> FloatArray:
+    """Flows of assets, (X,), kWh: those of an outcome, or assets left alone."""
+    return least_curtailment(problem) if outcome.flow_kwh is None else outcome.flow_kwh
+
+
+def _sessions(problem: CapacityProblem, all_kwh: FloatArray) -> tuple[SessionResult, ...]:
+    delivered = problem.delivered_kwh(all_kwh[: problem.columns], all_kwh[problem.columns :])
     unmet = np.maximum(problem.reachable_energy_kwh - delivered, 0.0)
     unmet[unmet < NOTHING_KWH] = 0.0
     requested = np.array([session.energy_kwh for session in problem.sessions], dtype=np.float64)
     unreachable = requested - problem.reachable_energy_kwh
     unreachable[unreachable < NOTHING_KWH] = 0.0
-    reasons = explain(problem, energy_kwh, unmet, unreachable)
+    reasons = explain(problem, all_kwh, unmet, unreachable)
     return tuple(
         SessionResult(
             session=session,
@@ -180,18 +230,26 @@ def _sessions(problem: CapacityProblem, energy_kwh: FloatArray) -> tuple[Session
 
 
 def _groups(
-    problem: CapacityProblem, counted_kwh: FloatArray, shadow_price_per_kwh: FloatArray | None
+    problem: CapacityProblem, all_kwh: FloatArray, counted_kwh: FloatArray, shadow_price_per_kwh: FloatArray | None
 ) -> tuple[GroupResult, ...]:
-    shadow = _shadow_prices(problem, shadow_price_per_kwh)
+    shadow = _shadow_prices(problem, shadow_price_per_kwh, export=False)
+    can_feed_in = problem.assets is not None and problem.assets.meters is not None
+    export_shadow = _shadow_prices(problem, shadow_price_per_kwh, export=True) if can_feed_in else {}
+    unlimited = np.full(problem.grid.steps, np.inf)
+    export_kw = {
+        limit.owner: limit.limit_kw for limit in problem.limits if limit.is_export and limit.phase is Phase.ALL
+    }
     return tuple(
         GroupResult(
             group_id=limit.owner,
-            power_kw=counted_power_kw(problem, counted_kwh, limit.share),
+            power_kw=group_power_kw(problem, all_kwh, counted_kwh, limit),
             limit_kw=limit.limit_kw,
             shadow_price_per_kwh=shadow[limit.owner],
+            export_limit_kw=export_kw.get(limit.owner, unlimited) if can_feed_in else None,
+            export_shadow_price_per_kwh=export_shadow.get(limit.owner),
         )
         for limit in problem.limits
-        if limit.is_group and limit.phase is Phase.ALL
+        if limit.is_group and limit.phase is Phase.ALL and not limit.is_export
     )
 
 
@@ -234,6 +292,17 @@ def _line_shadow_prices(problem: CapacityProblem, outcome: Outcome) -> FloatArra
     return prices
 
 
+def group_power_kw(
+    problem: CapacityProblem, all_kwh: FloatArray, counted_kwh: FloatArray, limit: CapacityLimit
+) -> FloatArray:
+    """Power of a group in each step, counted as its limit of what is drawn counts it: (T,), kW."""
+    if limit.others is None:
+        return counted_power_kw(problem, counted_kwh, limit.share)
+    column, coefficient = counted_columns(problem, limit)
+    load_kwh = sums_by(problem.flow_step[column], coefficient * all_kwh[column], problem.grid.steps)
+    return load_kwh / problem.step_hours + limit.others.fixed_kw
+
+
 def counted_power_kw(problem: CapacityProblem, counted_kwh: FloatArray, share: FloatArray) -> FloatArray:
     """Power of some sessions in each step, counted as limits count it.
 
@@ -249,7 +318,9 @@ def counted_power_kw(problem: CapacityProblem, counted_kwh: FloatArray, share: F
     return sums_by(problem.column_step, shared_kwh, problem.grid.steps) / problem.step_hours
 
 
-def _shadow_prices(problem: CapacityProblem, shadow_price_per_kwh: FloatArray | None) -> dict[str, FloatArray]:
+def _shadow_prices(
+    problem: CapacityProblem, shadow_price_per_kwh: FloatArray | None, *, export: bool
+) -> dict[str, FloatArray]:
     """For each group (T,), what a further kWh of its limits is worth, those per phase added to the one for all."""
     unknown = shadow_price_per_kwh is None
     prices = {
@@ -260,7 +331,7 @@ def _shadow_prices(problem: CapacityProblem, shadow_price_per_kwh: FloatArray | 
     if shadow_price_per_kwh is not None:
         rows = problem.limit_rows
         for index, limit in enumerate(problem.limits):
-            if limit.is_group:
+            if limit.is_group and limit.is_export is export:
                 mine = rows.limit_index == index
                 np.add.at(prices[limit.owner], rows.step_index[mine], shadow_price_per_kwh[mine])
     return prices

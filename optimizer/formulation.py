@@ -13,12 +13,26 @@ import numpy as np
 
 from models.domain.time_grid import FloatArray
 from models.units import SECONDS_PER_HOUR
+from optimizer.asset_formulation import (
+    add_asset_families,
+    asset_cost,
+    balance_terms,
+    declare_assets,
+    flow_columns,
+    idle_cost,
+    net_import,
+    short_of_storages,
+    vehicle_columns,
+)
+from optimizer.assets import VEHICLE_DISCHARGE
 from optimizer.linear_program import LinearProgram, ProgramBuilder, Rows, Terms
 from optimizer.options import Stage
 from optimizer.pilot_program import add_pilots, declare_pilots
 from optimizer.problem import CapacityProblem
 from optimizer.recourse import declare_recourse, expected_unmet, recourse_balance, recourse_limit
 
+COST_STAGES = {Stage.ENERGY_COST, Stage.STEADY_COST}
+"""Stages in which what is paid for counts."""
 MOVING_STAGES = {Stage.PREVIOUS_PLAN, Stage.STEADY_COST}
 """Stages that count what is moved against the previous plan."""
 
@@ -45,13 +59,16 @@ def formulate(
     if Stage.PEAK_POWER in stages:
         builder.variable("peak_kw", upper=np.full(1, np.inf))
     if problem.previous_energy_kwh is not None and MOVING_STAGES & set(stages):
-        builder.variable("raised_kwh", upper=problem.max_energy_kwh)
+        raised_kwh = problem.max_energy_kwh.copy()
+        raised_kwh[vehicle_columns(problem)] = np.inf
+        builder.variable("raised_kwh", upper=raised_kwh)
         builder.variable("lowered_kwh", upper=np.full(problem.columns, np.inf))
     rules = problem.pilot_rules if problem.pilot_rules is not None and problem.pilot_rules.is_exact else None
     if rules is not None:
         declare_pilots(builder, problem, rules)
     if Stage.EXPECTED_UNMET in stages:
         declare_recourse(builder, problem.recourses, problem.reachable_energy_kwh)
+    declare_assets(builder, problem, priced=bool(COST_STAGES & set(stages)))
     builder.family("energy_balance", energy_balance(builder, problem))
     builder.family("capacity_limit", capacity_limit(builder, problem))
     if Stage.PEAK_POWER in stages:
@@ -64,6 +81,7 @@ def formulate(
         need_kwh = problem.reachable_energy_kwh
         builder.family("recourse_balance", recourse_balance(builder, problem.recourses, need_kwh))
         builder.family("recourse_limit", recourse_limit(builder, problem.recourses))
+    add_asset_families(builder, problem, priced=bool(COST_STAGES & set(stages)))
     for name, cost in _costs(problem, stages, by_class=unmet_upper_kwh is None and has_classes(problem)):
         builder.stage(name, cost)
     return builder.program()
@@ -86,6 +104,8 @@ def energy_balance(builder: ProgramBuilder, problem: CapacityProblem) -> Rows:
 
         sum_t energy_kwh[s, t] + unmet_kwh[s]  =  reachable_energy_kwh[s]          for every session s
 
+    What a vehicle feeds in has to be drawn besides, with its losses.
+
     Returns:
         Rows indexed by s, kWh.
     """
@@ -95,7 +115,7 @@ def energy_balance(builder: ProgramBuilder, problem: CapacityProblem) -> Rows:
         row=problem.column_session, column=builder.columns("energy_kwh"), coefficient=np.ones(problem.columns)
     )
     unmet = Terms(row=sessions, column=builder.columns("unmet_kwh"), coefficient=np.ones(sessions.size))
-    return Rows.of_terms((energy, unmet), lower=need, upper=need)
+    return Rows.of_terms((energy, unmet, *balance_terms(builder, problem)), lower=need, upper=need)
 
 
 def capacity_limit(builder: ProgramBuilder, problem: CapacityProblem) -> Rows:
@@ -103,7 +123,8 @@ def capacity_limit(builder: ProgramBuilder, problem: CapacityProblem) -> Rows:
 
         sum_(s below g) weight[s, t] * energy_kwh[s, t]  <=  limit_kw[g, t] * step_hours[t]
 
-    for every limit g and step t in which it is finite and somebody is present.
+    for every limit g and step t in which it is finite and somebody is present. Flows of assets count likewise, with a
+    negative weight where they make room; fixed powers are on the right side.
 
     Returns:
         Rows indexed like `CapacityProblem.limit_rows`, kWh; a dual is in objective units per kWh.
@@ -111,7 +132,7 @@ def capacity_limit(builder: ProgramBuilder, problem: CapacityProblem) -> Rows:
     rows = problem.limit_rows
     return Rows(
         start=rows.start,
-        column=builder.columns("energy_kwh")[rows.column],
+        column=flow_columns(builder, problem)[rows.column],
         coefficient=rows.coefficient,
         lower=np.full(rows.capacity_kwh.size, -np.inf),
         upper=rows.capacity_kwh,
@@ -123,9 +144,13 @@ def peak_limit(builder: ProgramBuilder, problem: CapacityProblem) -> Rows:
 
         sum_s weight[s, t] * energy_kwh[s, t]  -  step_hours[t] * peak_kw  <=  0      for every step t with a session
 
+    Where meters count more than sessions it is the mean import less export, in every step.
+
     Returns:
-        Rows indexed by the steps with a session, in order, kWh.
+        Rows indexed by the steps with a session, or all steps, in order, kWh.
     """
+    if problem.assets is not None and problem.assets.meters is not None:
+        return metered_peak(builder, problem)
     steps, row = np.unique(problem.column_step, return_inverse=True)
     energy = Terms(row=row, column=builder.columns("energy_kwh"), coefficient=problem.limit_weight)
     peak = Terms(
@@ -136,10 +161,26 @@ def peak_limit(builder: ProgramBuilder, problem: CapacityProblem) -> Rows:
     return Rows.of_terms((energy, peak), lower=np.full(steps.size, -np.inf), upper=np.zeros(steps.size))
 
 
+def metered_peak(builder: ProgramBuilder, problem: CapacityProblem) -> Rows:
+    """Hold the whole site's import less export under its own peak.
+
+        import[t] - export[t]  -  step_hours[t] * peak_kw  <=  0      for every step t
+
+    Returns:
+        Rows indexed by t, kWh.
+    """
+    steps = np.arange(problem.grid.steps)
+    peak = Terms(row=steps, column=np.repeat(builder.columns("peak_kw"), steps.size), coefficient=-problem.step_hours)
+    terms = [*net_import(builder, problem, steps), peak]
+    return Rows.of_terms(terms, lower=np.full(steps.size, -np.inf), upper=np.zeros(steps.size))
+
+
 def energy_moved(builder: ProgramBuilder, problem: CapacityProblem) -> Rows:
     """Say by how much each column is above or below the plan in force.
 
         energy_kwh[k] - raised_kwh[k] + lowered_kwh[k]  =  previous_energy_kwh[k]     for every column k
+
+    Of a vehicle that feeds in, its energy is what it draws less what it feeds in.
 
     Returns:
         Rows indexed by k, kWh.
@@ -151,12 +192,16 @@ def energy_moved(builder: ProgramBuilder, problem: CapacityProblem) -> Rows:
         Terms(row=row, column=builder.columns(name), coefficient=np.full(row.size, sign))
         for name, sign in (("energy_kwh", 1.0), ("raised_kwh", -1.0), ("lowered_kwh", 1.0))
     ]
+    vehicles = vehicle_columns(problem)
+    if vehicles.size:
+        fed_in = builder.columns(VEHICLE_DISCHARGE)
+        terms.append(Terms(row=vehicles, column=fed_in, coefficient=np.full(vehicles.size, -1.0)))
     return Rows.of_terms(terms, lower=problem.previous_energy_kwh, upper=problem.previous_energy_kwh)
 
 
 def _unmet_energy(problem: CapacityProblem) -> Mapping[str, FloatArray]:
-    """sum_s priority[s] * unmet_kwh[s], kWh."""
-    return {"unmet_kwh": problem.priority}
+    """sum_s priority[s] * unmet_kwh[s], and what storages lack at the end, kWh."""
+    return {"unmet_kwh": problem.priority, **short_of_storages(problem)}
 
 
 def _expected_unmet(problem: CapacityProblem) -> Mapping[str, FloatArray]:
@@ -180,10 +225,8 @@ def _peak_power(_: CapacityProblem) -> Mapping[str, FloatArray]:
 
 
 def _energy_cost(problem: CapacityProblem) -> Mapping[str, FloatArray]:
-    """sum_(s, t) price_per_kwh[t] * energy_kwh[s, t], currency."""
-    if problem.price_per_kwh is None:
-        raise ValueError("a problem without prices has no cost")
-    return {"energy_kwh": problem.price_per_kwh[problem.column_step]}
+    """sum_(s, t) price_per_kwh[t] * energy_kwh[s, t], with all else that is paid for, currency."""
+    return asset_cost(problem)
 
 
 def _steady_cost(problem: CapacityProblem) -> Mapping[str, FloatArray]:
@@ -202,8 +245,8 @@ def _previous_plan(problem: CapacityProblem) -> Mapping[str, FloatArray]:
 
 
 def _earliest_delivery(problem: CapacityProblem) -> Mapping[str, FloatArray]:
-    """sum_(s, t) delay_hours[s, t] * energy_kwh[s, t], kWh h."""
-    return {"energy_kwh": delay_hours(problem)}
+    """sum_(s, t) delay_hours[s, t] * energy_kwh[s, t], and assets idle where nothing is gained, kWh h."""
+    return {"energy_kwh": delay_hours(problem), **idle_cost(problem)}
 
 
 def delay_hours(problem: CapacityProblem) -> FloatArray:

@@ -13,7 +13,8 @@ strategy says who gets how much. Whatever it says, nobody is left short while ev
     fcfs            first come, first served: earliest arrival first
     round robin     in turn by canonical index, starting after the last one served in the step before
 
-Ties go to the lower canonical index. Priorities count for nothing.
+Ties go to the lower canonical index. Priorities count for nothing. Storages stand still and vehicles feed nothing in;
+base load and generation count under the limits that count them, and only a limit of what is fed in curtails generation.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ import numpy as np
 from models.domain.time_grid import FloatArray, IntArray
 from models.errors import InputError
 from models.units import SECONDS_PER_HOUR
+from optimizer.accounts import least_curtailment
 from optimizer.options import Strategy
 from optimizer.problem import CapacityProblem
 
@@ -104,8 +106,17 @@ class _Steps:
     def __init__(self, problem: CapacityProblem, *, with_groups: bool) -> None:
         rows = problem.limit_rows
         chosen = np.array(
-            [with_groups or not (limit.is_group or limit.line is not None) for limit in problem.limits], dtype=bool
+            [
+                (with_groups or not (limit.is_group or limit.line is not None)) and not limit.is_export
+                for limit in problem.limits
+            ],
+            dtype=bool,
         )
+        capacity_kwh = rows.capacity_kwh
+        if problem.assets is not None:
+            idle_kwh = problem.with_flows(np.zeros(problem.columns), least_curtailment(problem))
+            capacity_kwh = np.maximum(capacity_kwh - rows.load_kwh(idle_kwh), 0.0)
+        self._batteries = _Batteries(problem)
         row_used = chosen[rows.limit_index]
         edges = np.arange(problem.grid.steps + 1)
         self._column = np.argsort(problem.column_step, kind="stable")
@@ -117,11 +128,11 @@ class _Steps:
 
         used = np.flatnonzero(row_used)
         row = used[np.argsort(rows.step_index[used], kind="stable")]
-        self._capacity_kwh = rows.capacity_kwh[row]
+        self._capacity_kwh = capacity_kwh[row]
         self._row_first = np.searchsorted(rows.step_index[row], edges)
 
         entry_row = np.repeat(np.arange(row_used.size), np.diff(rows.start))
-        entry = np.flatnonzero(row_used[entry_row])
+        entry = np.flatnonzero(row_used[entry_row] & (rows.column < problem.columns))
         place = _inverse(self._column, problem.columns)[rows.column[entry]]
         order = np.argsort(place, kind="stable")
         entry, place = entry[order], place[order]
@@ -141,6 +152,7 @@ class _Steps:
         here = _part(self._column_first, index)
         left_here_kwh = left_kwh[self._session[here]]
         want_kwh = np.minimum(self._max_energy_kwh[here], left_here_kwh)
+        self._batteries.hold(want_kwh, self._session[here], self._hours[here], left_here_kwh)
         wanting = want_kwh > NOTHING_KWH
 
         entries = _part(self._entry_first, index)
@@ -163,6 +175,34 @@ class _Steps:
             coefficient=coefficient[kept].tolist(),
             capacity_kwh=capacity_kwh.tolist(),
         )
+
+
+class _Batteries:
+    """Vehicles that take no more than their charge curve and capacity let them."""
+
+    def __init__(self, problem: CapacityProblem) -> None:
+        self._stores = None if problem.assets is None else problem.assets.stores
+        self._reachable_kwh = problem.reachable_energy_kwh
+
+    def hold(self, want_kwh: FloatArray, session: IntArray, hours: FloatArray, left_kwh: FloatArray) -> None:
+        """Lower what N sessions want in a step to what their batteries take.
+
+        Args:
+            want_kwh: (N,), kWh; changed.
+            session: (N,).
+            hours: (N,), h.
+            left_kwh: (N,), what they still need, kWh.
+        """
+        stores = self._stores
+        if stores is None or not stores.of_session:
+            return
+        for place, index in enumerate(session.tolist()):
+            store = stores.of_session.get(index)
+            if store is not None:
+                drawn_kwh = float(self._reachable_kwh[index] - left_kwh[place])
+                stored_kwh = float(stores.initial_kwh[store] + stores.charge_efficiency[store] * drawn_kwh)
+                most_kwh = stores.most_charge_kwh(store, stored_kwh, float(hours[place]))
+                want_kwh[place] = min(want_kwh[place], most_kwh)
 
 
 def _part(first: IntArray, index: int) -> slice:

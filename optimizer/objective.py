@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from models.domain.capacity import Phase
+from models.domain.time_grid import FloatArray
+from optimizer.asset_formulation import one_way_pairs
 from optimizer.options import Stage
 from optimizer.problem import CapacityProblem
 
@@ -20,10 +22,10 @@ def applicable_stages(problem: CapacityProblem, objective: tuple[Stage, ...]) ->
 
     Where surprises are to be prepared for, what they leave unmet comes first unless the objective says where.
     """
-    if problem.columns == 0:
+    if problem.columns == 0 and (problem.assets is None or problem.assets.flows.count == 0):
         return (Stage.UNMET_ENERGY,)
     absent = set()
-    if problem.price_per_kwh is None:
+    if not has_cost(problem):
         absent |= {Stage.ENERGY_COST, Stage.STEADY_COST}
     if not problem.recourses:
         absent.add(Stage.EXPECTED_UNMET)
@@ -36,6 +38,12 @@ def applicable_stages(problem: CapacityProblem, objective: tuple[Stage, ...]) ->
     return tuple(stage for stage in objective if stage not in absent)
 
 
+def has_cost(problem: CapacityProblem) -> bool:
+    """Whether anything is paid for: energy, carbon, peaks or wear."""
+    worn = problem.assets is not None and bool(problem.assets.flows.wear_price_per_kwh.any())
+    return problem.import_cost_per_kwh is not None or bool(problem.demand_charges) or worn
+
+
 def merge_weight(problem: CapacityProblem, stages: tuple[Stage, ...]) -> float | None:
     """Weight W with which minimising ``W * unmet + cost`` minimises unmet energy first and cost second.
 
@@ -46,6 +54,10 @@ def merge_weight(problem: CapacityProblem, stages: tuple[Stage, ...]) -> float |
         W * min_s priority[s]                   >  max_t |price[t]|
         W * min |priority[s] - priority[s']|    >  max_t price[t] - min_t price[t]     over differing priorities
 
+    Generation and base load are flows from or to the grid like others, at the price of what is drawn, of what is fed
+    in, or at none where generation is curtailed: the prices of a step are all of these. The proof does not hold where
+    batteries carry energy from step to step with losses, where a peak is paid for, or where whole numbers decide.
+
     Args:
         problem: The scenario as arrays.
         stages: The stages that apply.
@@ -54,13 +66,15 @@ def merge_weight(problem: CapacityProblem, stages: tuple[Stage, ...]) -> float |
         The weight, currency per weighted kWh; None where the proof does not hold or the weight would be too large, and
         each stage has to be solved on its own.
     """
-    if stages[:2] != (Stage.UNMET_ENERGY, Stage.ENERGY_COST) or problem.price_per_kwh is None:
+    if stages[:2] != (Stage.UNMET_ENERGY, Stage.ENERGY_COST) or problem.import_cost_per_kwh is None:
         return None
-    plain = bool((problem.limit_rows.coefficient == 1.0).all())
+    if problem.demand_charges or not problem.sessions or not _is_flow(problem):
+        return None
+    plain = bool((np.abs(problem.limit_rows.coefficient) == 1.0).all())
     nested = all(limit.phase is Phase.ALL and limit.line is None for limit in problem.limits)
     if not (plain and nested) or problem.curved_lines:
         return None
-    price = problem.price_per_kwh
+    price = _prices(problem, problem.import_cost_per_kwh)
     highest = float(np.abs(price).max())
     if highest == 0.0:
         return 1.0
@@ -70,3 +84,18 @@ def merge_weight(problem: CapacityProblem, stages: tuple[Stage, ...]) -> float |
         needed = max(needed, float(np.ptp(price)) / float(np.diff(levels).min()))
     weight = SAFETY * needed
     return weight if weight * float(levels[-1]) <= LARGEST_WEIGHT * highest else None
+
+
+def _is_flow(problem: CapacityProblem) -> bool:
+    """Whether assets leave the program a flow: none stores anything, and none needs a switch."""
+    if problem.assets is None:
+        return True
+    return problem.assets.stores.count == 0 and one_way_pairs(problem).size == 0
+
+
+def _prices(problem: CapacityProblem, import_cost_per_kwh: FloatArray) -> FloatArray:
+    """Every price at which a kWh may be drawn, fed in or left out."""
+    if problem.assets is None:
+        return import_cost_per_kwh
+    earned = np.zeros(1) if problem.export_price_per_kwh is None else problem.export_price_per_kwh
+    return np.concatenate((import_cost_per_kwh, earned, np.zeros(1)))

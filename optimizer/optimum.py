@@ -13,7 +13,7 @@ from models.domain.time_grid import FloatArray
 from optimizer.arrays import dot
 from optimizer.compile import compile_model
 from optimizer.currents import Side, SideFinder, added_order, with_all_sides, with_sides
-from optimizer.extract import Outcome, tidy
+from optimizer.extract import Outcome, tidy, tidy_flows
 from optimizer.fairness import fair_unmet_kwh
 from optimizer.formulation import formulate, has_classes
 from optimizer.linear_program import LinearProgram, Rows
@@ -109,6 +109,13 @@ class _Solved:
         """(K,), kWh."""
         return self.solution.column_value[self.program.columns["energy_kwh"]]
 
+    @property
+    def flow_kwh(self) -> FloatArray:
+        """(X,), flows of assets, kWh."""
+        names = () if self.problem.assets is None else tuple(self.problem.assets.flows.variables)
+        values = self.solution.column_value
+        return np.concatenate([np.zeros(0), *(values[self.program.columns[name]] for name in names)])
+
 
 def _solved_with_sides(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch) -> _Solved:
     """Solve, and again with more sides of polygons as long as the solution exceeds one.
@@ -154,8 +161,10 @@ def _missing_rows(finder: SideFinder, program: LinearProgram) -> MissingRows:
 def _outcome(problem: CapacityProblem, solved: _Solved, options: OptimizeOptions, watch: Stopwatch) -> Outcome:
     solution = solved.solution
     with watch.phase("extract"):
+        energy_kwh, flow_kwh = tidy_flows(problem, solved.energy_kwh, solved.flow_kwh)
         return Outcome(
-            energy_kwh=tidy(problem, solved.energy_kwh),
+            energy_kwh=tidy(problem, energy_kwh, flow_kwh),
+            flow_kwh=flow_kwh,
             status=ScheduleStatus.OPTIMAL if solution.is_optimal and solved.is_whole else ScheduleStatus.FEASIBLE,
             strategy=Strategy.OPTIMAL,
             stages=tuple(

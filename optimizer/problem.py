@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -12,8 +12,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from models.domain.capacity import SINGLE_PHASES, CapacityKind, Phase
-from models.domain.group import Charger, Site
+from models.domain.asset import relief_on, share_on
+from models.domain.capacity import EXPORT_KINDS, IMPORT_KINDS, SINGLE_PHASES, Phase
+from models.domain.demand import DemandCharge
+from models.domain.group import Charger, LimitCounts, Site
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule
 from models.domain.session import ChargingSession
@@ -22,6 +24,15 @@ from models.domain.uncertainty import Uncertainty
 from models.errors import InputError
 from models.units import SECONDS_PER_HOUR, amperes_per_kilowatt
 from optimizer.arrays import sums_by
+from optimizer.assets import (
+    CURTAILED,
+    VEHICLE_DISCHARGE,
+    AssetArrays,
+    SessionColumns,
+    asset_arrays,
+    fixed_power_kw,
+    possible_energy_kwh,
+)
 from optimizer.lines import Line, site_lines
 from optimizer.options import Fairness, LimitMode, LineForm, OptimizeOptions, PilotMode
 from optimizer.pilot_rules import PilotRules
@@ -45,6 +56,8 @@ class CapacityLimit:
         share: (S,), how much of a session's power it counts: zero for those elsewhere.
         line: Index of the line whose limit it is, or a part of it; None where it is none of a line.
         every_moment: Whether it counts every moment, whatever others count.
+        is_export: Whether it holds down what is fed in instead of what is drawn.
+        others: What else it counts; None where sessions alone matter.
     """
 
     owner: str
@@ -54,29 +67,51 @@ class CapacityLimit:
     share: FloatArray
     line: int | None = None
     every_moment: bool = False
+    is_export: bool = False
+    others: CountedAssets | None = None
 
     @property
     def label(self) -> str:
         """Its name in messages."""
         if self.line is not None:
             return f"line {self.owner}"
-        kind = "group" if self.is_group else "charger"
-        return f"{kind} {self.owner}" if self.phase is Phase.ALL else f"{kind} {self.owner} phase {self.phase}"
+        kind = f"{'group' if self.is_group else 'charger'} {self.owner}"
+        if self.is_export:
+            kind += " export"
+        return kind if self.phase is Phase.ALL else f"{kind} phase {self.phase}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CountedAssets:
+    """What a limit counts beside the power that sessions draw.
+
+    Args:
+        session_relief: (S,), how much room a session's power makes under a limit of what is fed in.
+        share: (O,), how much of an owner's flow in the limit's direction it counts.
+        relief: (O,), how much room a flow in the other direction makes.
+        fixed_kw: (T,), what it counts that nobody decides on, kW, above zero where it is drawn.
+    """
+
+    session_relief: FloatArray
+    share: FloatArray
+    relief: FloatArray
+    fixed_kw: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class LimitRows:
-    """R pairs of a limit and a step in which it is finite and at least one session is present, in compressed rows.
+    """R pairs of a limit and a step in which it is finite and somebody may draw or feed in, in compressed rows.
 
         sum_k coefficient[k] * energy_kwh[column[k]]  <=  capacity_kwh[r]       for start[r] <= k < start[r + 1]
 
     Args:
         limit_index: (R,), index into the problem's limits.
         step_index: (R,).
-        capacity_kwh: (R,), limit times length of the step, kWh.
+        capacity_kwh: (R,), limit times length of the step, less what nobody decides on, kWh. What that alone exceeds is
+            not asked of the plan, which must not add to it: the capacity is then zero, or what can be curtailed.
         start: (R + 1,), where a row begins.
-        column: (nnz,), power columns, increasing within a row.
-        coefficient: (nnz,), share of the column's energy that counts, in [0, inf).
+        column: (nnz,), power columns, increasing within a row; from K on flows of assets.
+        coefficient: (nnz,), share of the column's energy that counts; below zero where it makes room.
     """
 
     limit_index: IntArray
@@ -87,7 +122,7 @@ class LimitRows:
     coefficient: FloatArray
 
     def load_kwh(self, energy_kwh: FloatArray) -> FloatArray:
-        """What columns of these energies put on each row: (R,), kWh."""
+        """What columns of these energies, (K + X,), put on each row: (R,), kWh."""
         rows = np.repeat(np.arange(self.limit_index.size), np.diff(self.start))
         weighted = self.coefficient * energy_kwh[self.column]
         return sums_by(rows, weighted, self.limit_index.size)
@@ -118,8 +153,14 @@ class CapacityProblem:
         curved_lines: Indices of the others, of whose polygons `optimizer.currents` adds to the limits what binds.
         line_sides: Sides of such a polygon.
         amperes_per_kw: Current of 1 kW on one conductor at the nominal voltage, A.
+        counts_moments: Whether limits hold down every moment instead of the mean.
         limits: Everything that holds sessions down together; every group is there with phase ALL, limited or not.
-        price_per_kwh: (T,), currency per kWh; None without a tariff.
+        price_per_kwh: (T,), currency per kWh drawn; None without a tariff.
+        export_price_per_kwh: (T,), currency per kWh fed in; None without a tariff.
+        carbon_kg_per_kwh: (T,), kg per kWh drawn; None where nobody counts it.
+        carbon_price_per_kg: Currency per kg.
+        demand_charges: Prices on peaks.
+        assets: What is beside plain charging; None where there is nothing.
         previous_energy_kwh: (K,), the plan in force, kWh; None without one.
         pilot_rules: Powers that sessions may be given; None where any will do.
         sessions_outside_window: How many sessions were left out because they are not wholly inside the window.
@@ -155,6 +196,12 @@ class CapacityProblem:
     notes: tuple[str, ...]
     moving_price_per_kwh: float = 0.0
     recourses: tuple[Recourse, ...] = ()
+    counts_moments: bool = False
+    export_price_per_kwh: FloatArray | None = None
+    carbon_kg_per_kwh: FloatArray | None = None
+    carbon_price_per_kg: float = 0.0
+    demand_charges: tuple[DemandCharge, ...] = ()
+    assets: AssetArrays | None = None
 
     @property
     def columns(self) -> int:
@@ -173,6 +220,27 @@ class CapacityProblem:
         return np.concatenate(([0], np.cumsum(counts)))
 
     @cached_property
+    def import_cost_per_kwh(self) -> FloatArray | None:
+        """(T,), what a kWh drawn counts, price and carbon together, currency per kWh; None where nothing is priced."""
+        carbon = None
+        if self.carbon_kg_per_kwh is not None and self.carbon_price_per_kg > 0:
+            carbon = self.carbon_price_per_kg * self.carbon_kg_per_kwh
+        if self.price_per_kwh is None:
+            return carbon
+        return self.price_per_kwh if carbon is None else self.price_per_kwh + carbon
+
+    @cached_property
+    def flow_step(self) -> IntArray:
+        """(K + X,), the step of each power column and flow."""
+        return self.column_step if self.assets is None else np.append(self.column_step, self.assets.flows.step)
+
+    def with_flows(self, energy_kwh: FloatArray, flow_kwh: FloatArray | None) -> FloatArray:
+        """Energies of all columns of limit rows, (K + X,), from those of sessions, (K,), and flows, (X,) or zero."""
+        if self.assets is None:
+            return energy_kwh
+        return np.append(energy_kwh, np.zeros(self.assets.flows.count) if flow_kwh is None else flow_kwh)
+
+    @cached_property
     def limit_rows(self) -> LimitRows:
         """The rows of all limits, limit by limit and step by step."""
         return _limit_rows(self)
@@ -188,9 +256,28 @@ class CapacityProblem:
         offset: IntArray = np.repeat(first - (np.cumsum(counts) - counts), counts)
         return np.arange(offset.size) + offset
 
-    def delivered_kwh(self, energy_kwh: FloatArray) -> FloatArray:
-        """Energy of each session, (S,), kWh, from that of each column, (K,)."""
-        return sums_by(self.column_session, energy_kwh, len(self.sessions))
+    def delivered_kwh(self, energy_kwh: FloatArray, flow_kwh: FloatArray | None = None) -> FloatArray:
+        """Energy of each session, (S,), kWh, from that of each column, (K,), and each flow, (X,).
+
+        Of a vehicle that feeds in, what it would draw to be as full at the end:
+        ``drawn - fed in / (charge_efficiency * discharge_efficiency)``.
+        """
+        delivered = sums_by(self.column_session, energy_kwh, len(self.sessions))
+        if flow_kwh is None or self.assets is None:
+            return delivered
+        session, kwh_per_kwh = self.vehicle_discharge
+        flows = self.assets.flows.of(VEHICLE_DISCHARGE)
+        return delivered - sums_by(session, flow_kwh[flows] * kwh_per_kwh, delivered.size)
+
+    @cached_property
+    def vehicle_discharge(self) -> tuple[IntArray, FloatArray]:
+        """Of each flow that vehicles feed in, the session, (D,), and what has to be drawn for a kWh of it, (D,)."""
+        if self.assets is None:
+            return np.zeros(0, dtype=np.int64), np.zeros(0)
+        stores = self.assets.stores
+        feeds = (stores.session[stores.store] >= 0) & (stores.discharge_column >= 0)
+        store = stores.store[feeds]
+        return stores.session[store], 1.0 / (stores.charge_efficiency * stores.discharge_efficiency)[store]
 
 
 def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[float] = ()) -> CapacityProblem:
@@ -224,12 +311,32 @@ def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[f
     )
     columns = _columns(sessions, grid, max_power_kw)
     max_energy_kwh = max_power_kw[columns.session] * columns.hours
-    possible_kwh = sums_by(columns.session, max_energy_kwh, len(sessions))
     requested_kwh = np.array([session.energy_kwh for session in sessions], dtype=np.float64)
-    limits, notes = _limits(scenario, grid, sessions, chargers)
+    of_sessions = SessionColumns(
+        sessions=sessions,
+        groups=[charger.group_id for charger in chargers],
+        phases=[charger.phases for charger in chargers],
+        charger_power_kw=np.array([charger.max_power_kw for charger in chargers], dtype=np.float64),
+        session=columns.session,
+        step=columns.step,
+        hours=columns.hours,
+        max_energy_kwh=max_energy_kwh,
+    )
+    assets = asset_arrays(scenario, grid, of_sessions)
+    possible_kwh = (
+        sums_by(columns.session, max_energy_kwh, len(sessions))
+        if assets is None
+        else possible_energy_kwh(assets.stores, of_sessions)
+    )
+    limits, notes = _limits(scenario, grid, sessions, chargers, assets)
+    tariff = scenario.tariff
+    carbon = scenario.carbon_kg_per_kwh
     moment_weight = grid.step_hours[columns.step] / columns.hours
     lines = site_lines(scenario, grid, chargers, options)
     is_curved = [options.line_form is LineForm.POLYGON and not line.is_exact_as_a_sum for line in lines]
+    rules = PilotRules.of(chargers, max_power_kw, options, every_moment=any(line.every_moment for line in lines))
+    if assets is not None:
+        _require_alone(rules, lines, options)
     problem = CapacityProblem(
         grid=grid,
         sessions=tuple(sessions),
@@ -251,10 +358,14 @@ def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[f
         line_sides=options.line_sides,
         amperes_per_kw=amperes_per_kilowatt(scenario.site.nominal_voltage_v),
         limits=limits,
-        price_per_kwh=None if scenario.tariff is None else scenario.tariff.import_price_on(grid),
-        pilot_rules=PilotRules.of(
-            chargers, max_power_kw, options, every_moment=any(line.every_moment for line in lines)
-        ),
+        price_per_kwh=None if tariff is None else tariff.import_price_on(grid),
+        export_price_per_kwh=None if tariff is None else tariff.export_price_on(grid),
+        carbon_kg_per_kwh=None if carbon is None else carbon.on(grid, "carbon intensity"),
+        carbon_price_per_kg=scenario.site.carbon_price_per_kg,
+        demand_charges=tuple(charge for charge in scenario.demand_charges if charge.price_per_kw > 0),
+        assets=assets,
+        counts_moments=options.limit_mode is not LimitMode.MEAN,
+        pilot_rules=rules,
         previous_energy_kwh=None if scenario.previous is None else _previous(scenario.previous, sessions, columns),
         sessions_outside_window=len(scenario.sessions) - len(sessions),
         notes=notes,
@@ -326,6 +437,25 @@ def _max_power_kw(session: ChargingSession, charger: Charger, *, stepless: bool)
     return power_kw if stepless else charger.setting_kw(power_kw)
 
 
+def _require_alone(rules: PilotRules | None, lines: Sequence[Line], options: OptimizeOptions) -> None:
+    """Let pass assets without what they would have to follow, and nobody makes them.
+
+    Raises:
+        InputError: Beside assets, chargers have powers of their own, lines have limits, or surprises are prepared for.
+    """
+    found = [
+        (rules is not None, "chargers with min_power_kw or power_levels_kw", "plan with any power"),
+        (bool(lines), "limits in A of lines", "state the limits in kW"),
+        (options.uncertainty is not None, "plans prepared for surprises", "plan for what is stated"),
+    ]
+    for is_there, what, remedy in found:
+        if is_there:
+            raise InputError(
+                f"{what} are not planned together with storages, generators, base loads or vehicles whose state is "
+                f"followed; {remedy}, or leave the assets out"
+            )
+
+
 def window(scenario: Scenario, options: OptimizeOptions) -> tuple[datetime, datetime]:
     """First and last instant of the plan.
 
@@ -349,9 +479,10 @@ def window(scenario: Scenario, options: OptimizeOptions) -> tuple[datetime, date
 
 def _known_time(scenario: Scenario, options: OptimizeOptions) -> tuple[datetime, datetime]:
     """First and last instant for which every source that says anything says something."""
-    sources = [scenario.forecasts.edges_s()]
+    sources = [scenario.forecasts.edges_s(exports=scenario.can_feed_in)]
     if scenario.tariff is not None:
         sources.append(scenario.tariff.edges_s())
+    sources += [series.edges_s() for series in (*scenario.generation_kw.values(), *scenario.base_load_kw.values())]
     extents = [(float(edges_s.min()), float(edges_s.max())) for edges_s in sources if edges_s.size]
     if extents:
         first_s, last_s = max(first for first, _ in extents), min(last for _, last in extents)
@@ -366,13 +497,11 @@ def _known_time(scenario: Scenario, options: OptimizeOptions) -> tuple[datetime,
 def _grid(
     scenario: Scenario, options: OptimizeOptions, span: tuple[datetime, datetime], edges_s: Sequence[float]
 ) -> TimeGrid:
-    edges = [scenario.forecasts.edges_s(), np.array(edges_s, dtype=np.float64)]
-    if scenario.tariff is not None:
-        edges.append(scenario.tariff.edges_s())
+    known_s = scenario.edges_s(*(instant.timestamp() for instant in span))
     return TimeGrid.build(
         *span,
         raster=options.raster,
-        extra_edges_s=np.concatenate(edges),
+        extra_edges_s=np.concatenate((known_s, np.array(edges_s, dtype=np.float64))),
         time_zone=scenario.site.time_zone,
     )
 
@@ -409,51 +538,123 @@ def _columns(sessions: Sequence[ChargingSession], grid: TimeGrid, max_power_kw: 
 
 
 def _limits(
-    scenario: Scenario, grid: TimeGrid, sessions: Sequence[ChargingSession], chargers: Sequence[Charger]
+    scenario: Scenario,
+    grid: TimeGrid,
+    sessions: Sequence[ChargingSession],
+    chargers: Sequence[Charger],
+    assets: AssetArrays | None,
 ) -> tuple[tuple[CapacityLimit, ...], tuple[str, ...]]:
     site = scenario.site
     members: dict[str, list[int]] = defaultdict(list)
     for index, charger in enumerate(chargers):
         for group_id in site.path(charger.group_id):
             members[group_id].append(index)
-    stated, notes = _group_limits_kw(scenario, grid)
+    stated, notes = _group_limits_kw(scenario, grid, export=False)
     limits: list[CapacityLimit] = []
     for (group_id, phase), limit_kw in sorted(stated.items()):
         if phase is Phase.ALL or np.isfinite(limit_kw).any():
             share = np.zeros(len(sessions))
             share[members[group_id]] = [chargers[index].share_on(phase) for index in members[group_id]]
-            limits.append(CapacityLimit(owner=group_id, is_group=True, phase=phase, limit_kw=limit_kw, share=share))
+            limit = CapacityLimit(owner=group_id, is_group=True, phase=phase, limit_kw=limit_kw, share=share)
+            limits.append(limit if assets is None else _counting(limit, scenario, assets, chargers))
+    if assets is not None and scenario.can_feed_in:
+        exports, export_notes = _group_limits_kw(scenario, grid, export=True)
+        notes += export_notes
+        limits += [
+            _counting(
+                CapacityLimit(
+                    owner=group_id,
+                    is_group=True,
+                    phase=phase,
+                    limit_kw=limit_kw,
+                    share=np.zeros(len(sessions)),
+                    is_export=True,
+                ),
+                scenario,
+                assets,
+                chargers,
+            )
+            for (group_id, phase), limit_kw in sorted(exports.items())
+            if np.isfinite(limit_kw).any()
+        ]
     if any(limit.phase is not Phase.ALL for limit in limits) and any(c.wiring is None for c in chargers):
         notes.append("limits per phase meet chargers of unknown phase, which count in full on each phase")
-    return (*limits, *_charger_limits(site, grid, sessions)), tuple(notes)
+    shared = _charger_limits(site, grid, sessions)
+    if assets is not None:
+        shared = [_with_discharge(limit, assets, len(sessions)) for limit in shared]
+    return (*limits, *shared), tuple(notes)
 
 
-def _group_limits_kw(scenario: Scenario, grid: TimeGrid) -> tuple[dict[tuple[str, Phase], FloatArray], list[str]]:
+def _with_discharge(limit: CapacityLimit, assets: AssetArrays, sessions: int) -> CapacityLimit:
+    """A shared charger, which counts what its vehicles feed in like what they draw."""
+    here = np.array([float(owner.charger_id == limit.owner) for owner in assets.flows.owners])
+    others = CountedAssets(
+        session_relief=np.zeros(sessions), share=here, relief=-here, fixed_kw=np.zeros(limit.limit_kw.size)
+    )
+    return replace(limit, others=others)
+
+
+def _counting(
+    limit: CapacityLimit, scenario: Scenario, assets: AssetArrays, chargers: Sequence[Charger]
+) -> CapacityLimit:
+    """A limit of a group with what it counts beside the power that sessions draw."""
+    site, phase = scenario.site, limit.phase
+    below = frozenset(group.group_id for group in site.groups if limit.owner in site.path(group.group_id))
+    counts_all = next(g for g in site.groups if g.group_id == limit.owner).limit_counts is LimitCounts.TOTAL
+    owners = assets.flows.owners
+    counted = [owner.group_id in below and (counts_all or owner.flexible) for owner in owners]
+    steps = limit.limit_kw.size
+
+    def of_owners(weight: Callable[[Phase, Phase], float]) -> FloatArray:
+        return np.array(
+            [weight(owner.phases, phase) if used else 0.0 for owner, used in zip(owners, counted, strict=True)]
+        )
+
+    session_relief = [charger.relief_on(phase) if charger.group_id in below else 0.0 for charger in chargers]
+    others = CountedAssets(
+        session_relief=np.array(session_relief, dtype=np.float64),
+        share=of_owners(share_on),
+        relief=of_owners(relief_on),
+        fixed_kw=fixed_power_kw(assets.fixed, below, phase, steps, export=limit.is_export)
+        if counts_all
+        else np.zeros(steps),
+    )
+    return replace(limit, others=others)
+
+
+def _group_limits_kw(
+    scenario: Scenario, grid: TimeGrid, *, export: bool
+) -> tuple[dict[tuple[str, Phase], FloatArray], list[str]]:
     """Limit of each group and stated phase, (T,) kW, infinite where there is none.
 
     The lower of connection limit and forecast holds. Where a group has forecasts but none covers a step, and neither
     the group nor anything that feeds it has a limit then, the limit is zero: a gap never means unlimited.
     """
     site, forecasts = scenario.site, scenario.forecasts
+    capacity_on = forecasts.export_capacity_on if export else forecasts.import_capacity_on
+    kinds = EXPORT_KINDS if export else IMPORT_KINDS
     limits: dict[tuple[str, Phase], FloatArray] = {}
     limited: dict[str, BoolArray] = {}
     for group in site.groups:
-        static_kw = np.inf if group.import_limit_kw is None else group.import_limit_kw
+        stated = group.export_limit_kw if export else group.import_limit_kw
+        static_kw = np.inf if stated is None else stated
         for phase in (Phase.ALL, *SINGLE_PHASES):
-            stated_kw = np.nan_to_num(forecasts.import_capacity_on(grid, group.group_id, phase), nan=np.inf)
+            stated_kw = np.nan_to_num(capacity_on(grid, group.group_id, phase), nan=np.inf)
             limits[group.group_id, phase] = np.minimum(stated_kw, static_kw) if phase is Phase.ALL else stated_kw
         by_phase = [np.isfinite(limits[group.group_id, phase]) for phase in (Phase.ALL, *SINGLE_PHASES)]
         limited[group.group_id] = np.logical_or.reduce(by_phase)
     notes = []
     for group in site.groups:
-        if forecasts.has_limits(group.group_id):
+        if forecasts.has_limits(group.group_id, kinds):
             gap = ~np.logical_or.reduce([limited[group_id] for group_id in site.path(group.group_id)])
             limits[group.group_id, Phase.ALL][gap] = 0.0
             if gap.any():
+                field = "export_limit_kw" if export else "import_limit_kw"
                 notes.append(
-                    f"no capacity is known for group {group.group_id!r} in {int(gap.sum())} steps, the first at "
+                    f"no {'export ' if export else ''}capacity is known for group {group.group_id!r} in "
+                    f"{int(gap.sum())} steps, the first at "
                     f"{grid.instant(float(grid.edges_s[int(np.argmax(gap))])).isoformat()}: planned as 0 kW; state "
-                    f"import_limit_kw or send {CapacityKind.FALLBACK_CONSUMPTION} to allow more"
+                    f"{field} or send {kinds[1]} to allow more"
                 )
     return limits, notes
 
@@ -502,17 +703,20 @@ def _previous(previous: Schedule, sessions: Sequence[ChargingSession], columns: 
 def _limit_rows(problem: CapacityProblem) -> LimitRows:
     limit_index, step_index, capacity, counts, columns, coefficients = [], [], [], [], [], []
     for index, limit in enumerate(problem.limits):
-        weight = problem.weight_of(every_moment=limit.every_moment)
-        mine = problem.columns_of(np.flatnonzero(limit.share))
-        mine = mine[np.isfinite(limit.limit_kw[problem.column_step[mine]])]
-        mine = mine[np.argsort(problem.column_step[mine], kind="stable")]
-        steps, sizes = np.unique(problem.column_step[mine], return_counts=True)
+        mine, coefficient = counted_columns(problem, limit)
+        kept = np.isfinite(limit.limit_kw[problem.flow_step[mine]])
+        if limit.is_export:
+            kept &= _may_exceed(problem, limit, mine, coefficient)[problem.flow_step[mine]]
+        mine, coefficient = mine[kept], coefficient[kept]
+        order = np.argsort(problem.flow_step[mine], kind="stable")
+        mine, coefficient = mine[order], coefficient[order]
+        steps, sizes = np.unique(problem.flow_step[mine], return_counts=True)
         limit_index.append(np.full(steps.size, index))
         step_index.append(steps)
-        capacity.append(limit.limit_kw[steps] * problem.step_hours[steps])
+        capacity.append(_capacity_kwh(problem, limit, steps))
         counts.append(sizes)
         columns.append(mine)
-        coefficients.append(limit.share[problem.column_session[mine]] * weight[mine])
+        coefficients.append(coefficient)
     return LimitRows(
         limit_index=_joined(limit_index, np.int64),
         step_index=_joined(step_index, np.int64),
@@ -521,6 +725,75 @@ def _limit_rows(problem: CapacityProblem) -> LimitRows:
         column=_joined(columns, np.int64),
         coefficient=_joined(coefficients, np.float64),
     )
+
+
+def _may_exceed(problem: CapacityProblem, limit: CapacityLimit, mine: IntArray, coefficient: FloatArray) -> BoolArray:
+    """In which steps a limit can be exceeded at all: (T,)."""
+    if problem.assets is None:
+        return np.ones(problem.grid.steps, dtype=bool)
+    most = np.append(problem.max_energy_kwh, problem.assets.flows.max_kwh)[mine] * np.maximum(coefficient, 0.0)
+    limited = np.flatnonzero(np.isfinite(limit.limit_kw))
+    exceeded = np.zeros(problem.grid.steps, dtype=bool)
+    most_kwh = sums_by(problem.flow_step[mine], most, problem.grid.steps)
+    exceeded[limited] = most_kwh[limited] > _capacity_kwh(problem, limit, limited)
+    return exceeded
+
+
+def _capacity_kwh(problem: CapacityProblem, limit: CapacityLimit, steps: IntArray) -> FloatArray:
+    """What a limit leaves in some steps for those who are planned, kWh."""
+    capacity_kwh: FloatArray = limit.limit_kw[steps] * problem.step_hours[steps]
+    if limit.others is None:
+        return capacity_kwh
+    fixed_kwh = (limit.others.fixed_kw * problem.step_hours)[steps]
+    left_kwh = capacity_kwh + fixed_kwh if limit.is_export else capacity_kwh - fixed_kwh
+    return np.maximum(left_kwh, _least_kwh(problem, limit, steps))
+
+
+def counted_columns(problem: CapacityProblem, limit: CapacityLimit) -> tuple[IntArray, FloatArray]:
+    """The columns and flows that a limit counts, and how much of each.
+
+    Where every moment counts, what flows for a part of a step counts as if for all of it, and makes no room.
+    """
+    others = limit.others
+    if others is None or problem.assets is None:
+        weight = problem.weight_of(every_moment=limit.every_moment)
+        mine = problem.columns_of(np.flatnonzero(limit.share))
+        return mine, limit.share[problem.column_session[mine]] * weight[mine]
+    flows = problem.assets.flows
+    whole_step = problem.limit_weight == 1.0
+    if limit.is_export:
+        drawn = np.where(whole_step, -others.session_relief[problem.column_session], 0.0)
+    else:
+        drawn = limit.share[problem.column_session] * problem.limit_weight
+    weight = _flow_weight(problem)
+    with_limit = flows.sign < 0 if limit.is_export else flows.sign > 0
+    other = np.where(
+        with_limit, others.share[flows.owner] * weight, np.where(weight == 1.0, -others.relief[flows.owner], 0.0)
+    )
+    coefficient = np.concatenate((drawn, other))
+    mine = np.flatnonzero(coefficient)
+    return mine, coefficient[mine]
+
+
+def _flow_weight(problem: CapacityProblem) -> FloatArray:
+    """(X,), energy a limit counts per kWh of a flow in its direction."""
+    if problem.assets is None:
+        return np.zeros(0)
+    flows = problem.assets.flows
+    if not problem.counts_moments:
+        return np.ones(flows.count)
+    return problem.step_hours[flows.step] / flows.hours
+
+
+def _least_kwh(problem: CapacityProblem, limit: CapacityLimit, steps: IntArray) -> FloatArray:
+    """What a limit's capacity is taken for where fixed powers alone exceed it: zero, or all that can be curtailed."""
+    least = np.zeros(steps.size)
+    if problem.assets is None or limit.others is None or not limit.is_export:
+        return least
+    flows = problem.assets.flows
+    curtailed = flows.of(CURTAILED)
+    relief = limit.others.share[flows.owner[curtailed]] * flows.max_kwh[curtailed]
+    return least - sums_by(flows.step[curtailed], relief, problem.grid.steps)[steps]
 
 
 def _joined(parts: list[NDArray[ScalarT]], dtype: type[ScalarT]) -> NDArray[ScalarT]:

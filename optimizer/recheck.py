@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 
 from models.domain.scenario import Scenario
-from models.domain.schedule import jain_index
+from models.domain.schedule import Costs, jain_index
 from models.domain.time_grid import TimeGrid
 from optimizer.options import LimitMode, PilotMode, Strategy
 from optimizer.scenario_io import WrittenResult
-from optimizer.verify import Certificate, PlannedPower, certify, misstated_groups, misstatements
+from optimizer.scenario_io.result_schemas import SummaryFile
+from optimizer.verify import (
+    Certificate,
+    PlannedPower,
+    certify,
+    decided_kw,
+    misstated_assets,
+    misstated_groups,
+    misstatements,
+    stated_costs,
+)
 
 STATED_TOLERANCE = 1e-4
 """kW, kWh or currency: several figures were rounded on their way to the file."""
@@ -36,6 +46,7 @@ def recheck(scenario: Scenario, written: WrittenResult) -> Certificate:
         start_s=written.start_s,
         end_s=written.end_s,
         power_kw=written.power_kw,
+        asset_kw=decided_kw(scenario, ((asset.asset_id, asset.power_kw) for asset in written.assets)),
     )
     summary = written.summary
     found = certify(
@@ -62,6 +73,7 @@ def recheck(scenario: Scenario, written: WrittenResult) -> Certificate:
             summary.jain_index,
             jain_index([share for share, one in zip(shares, plan.sessions, strict=True) if one.energy_kwh > 0]),
         ),
+        *stated_costs(_costs(summary), found.costs),
         ("number of sessions", float(summary.sessions), float(len(written.sessions))),
         ("number of steps", float(summary.steps), float(plan.grid.steps)),
     ]
@@ -69,10 +81,17 @@ def recheck(scenario: Scenario, written: WrittenResult) -> Certificate:
         (f"delivered energy of session {row.session_id!r}", row.delivered_energy_kwh, energy_kwh)
         for row, energy_kwh in zip(written.sessions, found.delivered_energy_kwh.tolist(), strict=True)
     ]
+    assets = [(one.asset_id, one.power_kw, one.stored_kwh) for one in written.assets]
     groups = [(group.group_id, group.power_kw) for group in written.groups]
     violations = (
         *found.violations,
         *misstatements(stated, tolerance=STATED_TOLERANCE),
+        *misstated_assets(scenario, plan, assets),
         *misstated_groups(scenario, plan, groups, limit_mode=LimitMode(summary.limits)),
     )
     return replace(found, violations=violations)
+
+
+def _costs(summary: SummaryFile) -> Costs:
+    """The costs that a summary states."""
+    return Costs(**{item.name: getattr(summary, item.name) for item in fields(Costs)})

@@ -17,7 +17,7 @@ from models.domain.schedule import Schedule, ScheduleStatus
 from models.domain.session import ChargingSession
 from models.domain.tariff import EnergyTariff
 from models.domain.time_grid import FloatArray, TimeGrid
-from models.errors import CapacityOptimizerError, RollingError, SolverConfigError
+from models.errors import CapacityOptimizerError, InputError, RollingError, SolverConfigError
 from models.units import SECONDS_PER_HOUR
 from optimizer.engine import optimize
 from optimizer.extract import NOTHING_KWH, Outcome, to_schedule
@@ -91,11 +91,32 @@ def roll(day: RecordedDay, options: RollOptions | None = None) -> RolledDay:
 
     Raises:
         RollingError: A plan failed. Nothing is rolled on from an older one.
-        InputError: The day cannot be planned at all.
+        InputError: The day cannot be planned at all, or it has what is planned as a whole only.
         SolverConfigError: The solver is not there, or refuses an option.
         VerificationError: What was drawn breaks a limit that held.
     """
+    _require_plain_charging(day.scenario)
     return _Player(day, options or RollOptions()).play()
+
+
+def _require_plain_charging(scenario: Scenario) -> None:
+    """Let pass a scenario in which nothing but the energy of vehicles is carried from plan to plan.
+
+    Raises:
+        InputError: It has more.
+    """
+    followed = [session.session_id for session in scenario.sessions if session.has_known_state]
+    found = [
+        *(f"asset {asset.asset_id!r}" for asset in scenario.site.assets),
+        *(f"the battery of session {session_id!r}" for session_id in followed),
+        *(f"demand charge {charge.charge_id!r}" for charge in scenario.demand_charges),
+        *(["carbon.csv"] if scenario.carbon_kg_per_kwh is not None else []),
+    ]
+    if found:
+        raise InputError(
+            f"a day is played with plain charging only, and this one has {found[0]}"
+            f"{f' and {len(found) - 1} more' if len(found) > 1 else ''}; leave that out, or plan the day as a whole"
+        )
 
 
 @dataclass(slots=True)

@@ -7,21 +7,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 
 import numpy as np
 
-from models.domain.capacity import SINGLE_PHASES, Phase
+from models.domain.capacity import EXPORT_KINDS, IMPORT_KINDS, SINGLE_PHASES, Phase
 from models.domain.group import Charger
 from models.domain.scenario import Scenario
-from models.domain.schedule import Schedule
+from models.domain.schedule import Costs, Schedule
 from models.domain.session import ChargingSession
 from models.domain.time_grid import BoolArray, FloatArray, IntArray, TimeGrid
 from models.errors import VerificationError
 from models.units import SECONDS_PER_HOUR, amperes_per_kilowatt, amperes_to_kilowatts
-from optimizer.arrays import dot, sums_by
+from optimizer.arrays import sums_by
 from optimizer.options import LimitMode
+from optimizer.verify_assets import (
+    AssetPower,
+    SessionPlaces,
+    asset_powers,
+    asset_violations,
+    costs_of,
+    counted_kw,
+    delivered_kwh,
+    metered_kw,
+    possible_kwh,
+    row_loads_kw,
+    row_weights,
+    storage_states_kwh,
+    vehicle_violations,
+)
 
 TOLERANCE = 1e-6
 """kW, kWh or units of currency; a millionth of what a meter shows."""
@@ -47,7 +62,9 @@ class PlannedPower:
         session_index: (K,), index into the sessions.
         start_s: (K,), seconds since the epoch.
         end_s: (K,), seconds since the epoch.
-        power_kw: (K,), kW.
+        power_kw: (K,), kW, below zero where a vehicle feeds in.
+        asset_kw: Mean power of each storage and generator in each step, (T,), kW, below zero where it feeds in. What is
+            left out stands still, or gives all it has.
     """
 
     grid: TimeGrid
@@ -56,6 +73,7 @@ class PlannedPower:
     start_s: FloatArray
     end_s: FloatArray
     power_kw: FloatArray
+    asset_kw: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @cached_property
     def arrival_s(self) -> FloatArray:
@@ -96,6 +114,7 @@ class Certificate:
         unmet_energy_kwh: (S,), kWh.
         unreachable_energy_kwh: (S,), kWh.
         energy_cost: Currency; zero without a tariff.
+        costs: What else it costs, and what it moves.
         peak_import_kw: kW.
         smallest_margin_kw: How much the tightest limit leaves in its tightest step, kW; infinite without limits.
     """
@@ -105,6 +124,7 @@ class Certificate:
     unmet_energy_kwh: FloatArray
     unreachable_energy_kwh: FloatArray
     energy_cost: float
+    costs: Costs
     peak_import_kw: float
     smallest_margin_kw: float
 
@@ -141,22 +161,23 @@ def certify(
     Returns:
         What was found; `Certificate.require` raises if something does not hold.
     """
-    energy_kwh = plan.power_kw * plan.hours
-    delivered = sums_by(plan.session_index, energy_kwh, len(plan.sessions))
+    delivered = delivered_kwh(plan)
     requested = np.array([session.energy_kwh for session in plan.sessions], dtype=np.float64)
     power_kw = _session_power_kw(scenario, plan, stepless=stepless)
-    stay_hours = (plan.departure_s - plan.arrival_s) / SECONDS_PER_HOUR
-    reachable = np.minimum(requested, power_kw * stay_hours)
+    reachable = np.minimum(requested, possible_kwh(scenario, plan, power_kw))
     violations = [
         *_membership(scenario, plan),
         *_divided_steps(scenario, plan.grid),
         *_presence(plan),
         *_energy_bounds(plan, delivered, reachable),
-        *_power_bounds(plan, power_kw),
+        *_power_bounds(scenario, plan, power_kw),
         *(() if stepless else _settings(scenario, plan)),
+        *vehicle_violations(scenario, plan),
+        *asset_violations(scenario, plan.grid, plan.asset_kw),
     ]
+    powers, where = asset_powers(scenario, plan.grid, plan.asset_kw), SessionPlaces.of(scenario, plan)
     margin_kw = np.inf
-    for name, load_kw, limit_kw in _limits(scenario, plan, limit_mode, group_limits=group_limits):
+    for name, load_kw, limit_kw in _limits(scenario, plan, where, powers, limit_mode, group_limits=group_limits):
         margin_kw = min(margin_kw, float((limit_kw - load_kw).min(initial=np.inf)))
         violations.extend(_limit_violation(plan.grid, name, load_kw, limit_kw, "kW"))
     if group_limits:
@@ -165,18 +186,26 @@ def certify(
             spare_a = float((limit_a - current_a).min(initial=np.inf))
             margin_kw = min(margin_kw, amperes_to_kilowatts(spare_a, voltage_v=voltage_v, conductors=1))
             violations.extend(_limit_violation(plan.grid, name, current_a, limit_a, "A"))
+    net_kw = metered_kw(scenario, plan, where, powers)
+    cost, costs = costs_of(scenario, plan, net_kw, plan.asset_kw)
     everything = np.ones(len(plan.sessions))
-    tariff = scenario.tariff
-    cost = 0.0 if tariff is None else dot(tariff.import_price_on(plan.grid)[plan.step], energy_kwh)
+    site_kw = net_kw.sum(axis=0) if _has_meters(scenario, plan) else plan.load_kw(everything, limit_mode)
     return Certificate(
         violations=tuple(violations),
         delivered_energy_kwh=delivered,
         unmet_energy_kwh=np.maximum(reachable - delivered, 0.0),
         unreachable_energy_kwh=requested - reachable,
         energy_cost=cost,
-        peak_import_kw=float(plan.load_kw(everything, limit_mode).max(initial=0.0)),
+        costs=costs,
+        peak_import_kw=float(site_kw.max(initial=0.0)),
         smallest_margin_kw=margin_kw,
     )
+
+
+def _has_meters(scenario: Scenario, plan: PlannedPower) -> bool:
+    """Whether more than what sessions draw counts in the site's peak."""
+    site = scenario.site
+    return bool(site.assets) or any(session.discharge_power_kw > 0 for session in plan.sessions)
 
 
 def verify(
@@ -208,6 +237,7 @@ def verify(
         start_s=schedule.start_s,
         end_s=schedule.end_s,
         power_kw=schedule.power_kw,
+        asset_kw=decided_kw(scenario, ((asset.asset_id, asset.power_kw) for asset in schedule.assets)),
     )
     found = certify(
         scenario,
@@ -223,16 +253,67 @@ def verify(
         ("unreachable energy", schedule.unreachable_energy_kwh, float(found.unreachable_energy_kwh.sum())),
         ("energy cost", schedule.energy_cost, found.energy_cost),
         ("peak import", schedule.peak_import_kw, found.peak_import_kw),
+        *stated_costs(schedule.costs or found.costs, found.costs),
     )
     groups = tuple((group.group_id, group.power_kw) for group in schedule.groups)
     violations = (
         *misstatements(totals),
         *_misstated_sessions(schedule, found),
+        *misstated_assets(scenario, plan, ((one.asset_id, one.power_kw, one.stored_kwh) for one in schedule.assets)),
         *misstated_groups(scenario, plan, groups, limit_mode=limit_mode),
     )
     if violations:
         raise VerificationError(violations)
     return found
+
+
+def decided_kw(scenario: Scenario, stated: Iterable[tuple[str, FloatArray]]) -> dict[str, FloatArray]:
+    """Of some assets' powers, those that the plan decides on: storages and generators."""
+    site = scenario.site
+    known = {session.session_id for session in scenario.sessions if session.has_known_state}
+    known |= {load.asset_id for load in site.base_loads}
+    return {asset_id: power_kw for asset_id, power_kw in stated if asset_id not in known}
+
+
+def stated_costs(stated: Costs, found: Costs) -> list[tuple[str, float, float]]:
+    """Name, figure stated and figure found of each cost."""
+    return [
+        (item.name.replace("_", " "), getattr(stated, item.name), getattr(found, item.name)) for item in fields(Costs)
+    ]
+
+
+def misstated_assets(
+    scenario: Scenario, plan: PlannedPower, stated: Iterable[tuple[str, FloatArray, FloatArray | None]]
+) -> list[str]:
+    """A sentence for each storage or vehicle whose state is not what its power makes of it, and for what is missing.
+
+    Args:
+        scenario: What was asked and allowed.
+        plan: What is planned.
+        stated: Asset, power in each step, kW, and state at the end of each step, kWh.
+    """
+    site = scenario.site
+    storages = {storage.asset_id: storage for storage in site.storages}
+    loads = {load.asset_id for load in site.base_loads}
+    missing = {asset.asset_id for asset in site.assets}
+    texts: list[str] = []
+    for asset_id, power_kw, stored_kwh in stated:
+        missing.discard(asset_id)
+        if asset_id in loads:
+            drawn_kw = scenario.base_load_kw[asset_id].on(plan.grid, f"base load of {asset_id!r}")
+            texts += misstatements([(f"power of {asset_id!r}", *_worst_pair(power_kw, drawn_kw))])
+        if asset_id in storages and stored_kwh is not None:
+            found_kwh = storage_states_kwh(storages[asset_id], plan.grid, power_kw)[1:]
+            texts += misstatements([(f"state of storage {asset_id!r}", *_worst_pair(stored_kwh, found_kwh))])
+    return texts + [f"asset {asset_id!r} is not part of the plan" for asset_id in sorted(missing)]
+
+
+def _worst_pair(stated: FloatArray, found: FloatArray) -> tuple[float, float]:
+    """Where two arrays differ most, what both say; NaN and zero where they are not of one length."""
+    if stated.shape != found.shape:
+        return np.nan, 0.0
+    worst = int(np.argmax(np.abs(stated - found)))
+    return float(stated[worst]), float(found[worst])
 
 
 def _misstated_sessions(schedule: Schedule, found: Certificate) -> list[str]:
@@ -267,12 +348,14 @@ def misstated_groups(
         stated: Group and its power, (T,), kW.
         limit_mode: How power is counted.
     """
-    paths = [scenario.site.path(scenario.site.charger(session.charger_id).group_id) for session in plan.sessions]
+    powers, where = asset_powers(scenario, plan.grid, plan.asset_kw), SessionPlaces.of(scenario, plan)
     texts: list[str] = []
     missing = {group.group_id for group in scenario.site.groups}
     for group_id, power_kw in stated:
         missing.discard(group_id)
-        load_kw = plan.load_kw(np.array([group_id in path for path in paths], dtype=np.float64), limit_mode)
+        weight = row_weights(scenario, plan, where, group_id, Phase.ALL, export=False)
+        of_sessions_kw = row_loads_kw(plan, weight, limit_mode, export=False)
+        load_kw = of_sessions_kw + counted_kw(scenario, powers, group_id, Phase.ALL, plan.grid.steps, export=False)[0]
         if power_kw.shape != load_kw.shape:
             texts.append(f"the plan states {power_kw.size} powers of group {group_id!r} for {load_kw.size} steps")
             continue
@@ -321,9 +404,7 @@ def _membership(scenario: Scenario, plan: PlannedPower) -> list[str]:
 
 def _divided_steps(scenario: Scenario, grid: TimeGrid) -> list[str]:
     """A step within which a limit or a price changes, so that neither would be counted rightly."""
-    edges_s = scenario.forecasts.edges_s()
-    if scenario.tariff is not None:
-        edges_s = np.concatenate((edges_s, scenario.tariff.edges_s()))
+    edges_s = scenario.edges_s(float(grid.edges_s[0]), float(grid.edges_s[-1]))
     inside_s = edges_s[(edges_s > grid.edges_s[0]) & (edges_s < grid.edges_s[-1])]
     after = np.searchsorted(grid.edges_s, inside_s)
     distance_s = np.minimum(grid.edges_s[after] - inside_s, inside_s - grid.edges_s[after - 1])
@@ -365,8 +446,9 @@ def _repeated(keys: IntArray) -> BoolArray:
     return repeated
 
 
-def _power_bounds(plan: PlannedPower, limit_kw: FloatArray) -> list[str]:
-    bad = np.flatnonzero(~(plan.power_kw >= 0))[:1].tolist()
+def _power_bounds(scenario: Scenario, plan: PlannedPower, limit_kw: FloatArray) -> list[str]:
+    below_zero = np.flatnonzero(~(plan.power_kw >= 0)).tolist()
+    bad = [row for row in below_zero if not plan.power_kw[row] >= -_feeds_in_kw(scenario, plan, row)][:1]
     negative = [f"{_name(plan, plan.session_index[row])}: planned power is {plan.power_kw[row]} kW" for row in bad]
     worst = _worst_excess(plan.power_kw, limit_kw[plan.session_index])
     above = [
@@ -375,6 +457,13 @@ def _power_bounds(plan: PlannedPower, limit_kw: FloatArray) -> list[str]:
         for row in worst
     ]
     return [*negative, *above]
+
+
+def _feeds_in_kw(scenario: Scenario, plan: PlannedPower, row: int) -> float:
+    """What the session of a row may feed in, with the tolerance where it may at all, kW."""
+    session = plan.sessions[int(plan.session_index[row])]
+    most_kw = min(session.discharge_power_kw, scenario.site.charger(session.charger_id).max_power_kw)
+    return most_kw + TOLERANCE if most_kw > 0 else 0.0
 
 
 def _energy_bounds(plan: PlannedPower, delivered_kwh: FloatArray, reachable_kwh: FloatArray) -> list[str]:
@@ -437,45 +526,61 @@ def _settings(scenario: Scenario, plan: PlannedPower) -> list[str]:
 
 
 def _limits(
-    scenario: Scenario, plan: PlannedPower, limit_mode: LimitMode, *, group_limits: bool
+    scenario: Scenario,
+    plan: PlannedPower,
+    where: SessionPlaces,
+    powers: Sequence[AssetPower],
+    limit_mode: LimitMode,
+    *,
+    group_limits: bool,
 ) -> Iterable[tuple[str, FloatArray, FloatArray]]:
-    """Every limit with its load: name, (T,) kW, (T,) kW."""
-    site = scenario.site
-    chargers = _chargers_as_used(scenario, plan)
-    paths = [site.path(charger.group_id) for charger in chargers]
-    for group in site.groups if group_limits else ():
-        below = np.array([group.group_id in path for path in paths], dtype=np.float64)
-        for phase in (Phase.ALL, *SINGLE_PHASES):
-            limit_kw = _group_limit_kw(scenario, plan.grid, group.group_id, phase)
-            if limit_kw is None:
-                continue
-            counted = np.array([charger.share_on(phase) for charger in chargers])
-            name = f"group {group.group_id!r}" + ("" if phase is Phase.ALL else f" phase {phase}")
-            yield name, plan.load_kw(below * counted, limit_mode), limit_kw
+    """Every limit with its load: name, (T,) kW, (T,) kW; what nobody can avoid is never too much."""
+    for group in scenario.site.groups if group_limits else ():
+        for export in (False, True) if scenario.can_feed_in else (False,):
+            for phase in (Phase.ALL, *SINGLE_PHASES):
+                limit_kw = _group_limit_kw(scenario, plan.grid, group.group_id, phase, export=export)
+                if limit_kw is None:
+                    continue
+                weight = row_weights(scenario, plan, where, group.group_id, phase, export=export)
+                load_kw = row_loads_kw(plan, weight, limit_mode, export=export)
+                of_assets_kw, unavoidable_kw = counted_kw(
+                    scenario, powers, group.group_id, phase, plan.grid.steps, export=export
+                )
+                name = f"group {group.group_id!r}" + (" export" if export else "")
+                name += "" if phase is Phase.ALL else f" phase {phase}"
+                yield name, load_kw + of_assets_kw, np.maximum(limit_kw, unavoidable_kw)
     yield from _shared_chargers(scenario, plan, limit_mode)
 
 
-def _group_limit_kw(scenario: Scenario, grid: TimeGrid, group_id: str, phase: Phase) -> FloatArray | None:
-    """What a group may draw, (T,) kW; None where nothing limits it."""
+def _group_limit_kw(
+    scenario: Scenario, grid: TimeGrid, group_id: str, phase: Phase, *, export: bool
+) -> FloatArray | None:
+    """What a group may draw or feed in, (T,) kW; None where nothing limits it."""
+    forecasts = scenario.forecasts
     group = next(group for group in scenario.site.groups if group.group_id == group_id)
-    capacity_kw = scenario.forecasts.import_capacity_on(grid, group_id, phase)
+    capacity_on = forecasts.export_capacity_on if export else forecasts.import_capacity_on
+    static_kw = group.export_limit_kw if export else group.import_limit_kw
+    capacity_kw = capacity_on(grid, group_id, phase)
     if phase is not Phase.ALL:
         return None if np.isnan(capacity_kw).all() else np.nan_to_num(capacity_kw, nan=np.inf)
-    if group.import_limit_kw is not None:
-        capacity_kw = np.fmin(capacity_kw, group.import_limit_kw)
-    if scenario.forecasts.has_limits(group_id):
-        capacity_kw = np.where(np.isnan(capacity_kw) & ~_limited_above(scenario, grid, group_id), 0.0, capacity_kw)
+    if static_kw is not None:
+        capacity_kw = np.fmin(capacity_kw, static_kw)
+    if forecasts.has_limits(group_id, EXPORT_KINDS if export else IMPORT_KINDS):
+        limited = _limited_above(scenario, grid, group_id, export=export)
+        capacity_kw = np.where(np.isnan(capacity_kw) & ~limited, 0.0, capacity_kw)
     return None if np.isnan(capacity_kw).all() else np.nan_to_num(capacity_kw, nan=np.inf)
 
 
-def _limited_above(scenario: Scenario, grid: TimeGrid, group_id: str) -> BoolArray:
+def _limited_above(scenario: Scenario, grid: TimeGrid, group_id: str, *, export: bool) -> BoolArray:
     """In which steps a group's phases, or anything that feeds it, has a limit: (T,) of truth values."""
+    forecasts = scenario.forecasts
+    capacity_on = forecasts.export_capacity_on if export else forecasts.import_capacity_on
     limited = np.zeros(grid.steps, dtype=bool)
     for name in scenario.site.path(group_id):
         group = next(group for group in scenario.site.groups if group.group_id == name)
-        limited |= group.import_limit_kw is not None
+        limited |= (group.export_limit_kw if export else group.import_limit_kw) is not None
         for phase in (Phase.ALL, *SINGLE_PHASES):
-            limited |= ~np.isnan(scenario.forecasts.import_capacity_on(grid, name, phase))
+            limited |= ~np.isnan(capacity_on(grid, name, phase))
     return limited
 
 
@@ -499,7 +604,8 @@ def _shared_chargers(
             share = np.zeros(len(plan.sessions))
             share[indices] = 1.0
             limit_kw = np.where(shared, scenario.site.charger(charger_id).max_power_kw, np.inf)
-            yield f"charger {charger_id!r}", plan.load_kw(share, limit_mode), limit_kw
+            either_way = replace(plan, power_kw=np.abs(plan.power_kw))
+            yield f"charger {charger_id!r}", either_way.load_kw(share, limit_mode), limit_kw
 
 
 def line_currents(

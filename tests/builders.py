@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from models.domain.asset import BaseLoad, ChargeCurve, Generator, Storage
 from models.domain.capacity import CapacityBlock, CapacityForecast, CapacityForecasts, CapacityKind, CapacityUnit, Phase
 from models.domain.connection import Connection
+from models.domain.demand import DemandCharge
 from models.domain.group import CapacityGroup, Charger, LineLimit, Site
 from models.domain.scenario import Scenario
 from models.domain.schedule import GroupResult, Schedule, ScheduleStatus, SessionResult, StageResult
+from models.domain.series import Series, ValueBlock
 from models.domain.session import ChargingSession
 from models.domain.tariff import EnergyTariff, PriceBlock
 from models.domain.time_grid import TimeGrid
@@ -81,6 +84,11 @@ def make_site(
     currency: str = "EUR",
     nominal_voltage_v: float = 230.0,
     line_limits: Iterable[LineLimit] = (),
+    storages: Iterable[Storage] = (),
+    generators: Iterable[Generator] = (),
+    base_loads: Iterable[BaseLoad] = (),
+    charge_curves: Iterable[ChargeCurve] = (),
+    carbon_price_per_kg: float = 0.0,
 ) -> Site:
     """One group of 100 kW with one charger."""
     return Site(
@@ -91,14 +99,99 @@ def make_site(
         currency=currency,
         nominal_voltage_v=nominal_voltage_v,
         line_limits=tuple(line_limits),
+        storages=tuple(storages),
+        generators=tuple(generators),
+        base_loads=tuple(base_loads),
+        charge_curves=tuple(charge_curves),
+        carbon_price_per_kg=carbon_price_per_kg,
     )
 
 
-def make_tariff(prices_per_kwh: Iterable[float] = (0.20, 0.30), *, start: datetime = MORNING) -> EnergyTariff:
+def make_storage(
+    asset_id: str = "battery",
+    *,
+    group_id: str = "main",
+    power_kw: float = 5.0,
+    energy_kwh: float = 5.0,
+    max_energy_kwh: float = 10.0,
+    min_energy_kwh: float = 0.0,
+    final_energy_kwh: float | None = None,
+    efficiency: float = 1.0,
+    wear_price_per_kwh: float = 0.0,
+) -> Storage:
+    """A half full battery of 10 kWh and 5 kW without losses; an efficiency is that of each direction."""
+    return Storage(
+        asset_id=asset_id,
+        group_id=group_id,
+        max_charge_kw=power_kw,
+        max_discharge_kw=power_kw,
+        energy_kwh=energy_kwh,
+        max_energy_kwh=max_energy_kwh,
+        min_energy_kwh=min_energy_kwh,
+        final_energy_kwh=final_energy_kwh,
+        charge_efficiency=efficiency,
+        discharge_efficiency=efficiency,
+        wear_price_per_kwh=wear_price_per_kwh,
+    )
+
+
+def make_vehicle(
+    session_id: str = "S1",
+    *,
+    charger_id: str = "C1",
+    energy_kwh: float = 0.0,
+    hours: float = 2.0,
+    discharge_power_kw: float = 0.0,
+    battery_capacity_kwh: float = 40.0,
+    arrival_soc: float = 0.5,
+    min_soc: float = 0.0,
+    efficiency: float = 1.0,
+    wear_price_per_kwh: float = 0.0,
+    charge_curve_id: str | None = None,
+) -> ChargingSession:
+    """A half full car of 40 kWh that stays for two hours; an efficiency is that of each direction."""
+    return ChargingSession(
+        session_id=session_id,
+        charger_id=charger_id,
+        arrival=MORNING,
+        departure=MORNING + hours * HOUR,
+        energy_kwh=energy_kwh,
+        discharge_power_kw=discharge_power_kw,
+        battery_capacity_kwh=battery_capacity_kwh,
+        arrival_soc=arrival_soc,
+        min_soc=min_soc,
+        charge_efficiency=efficiency,
+        discharge_efficiency=efficiency,
+        wear_price_per_kwh=wear_price_per_kwh,
+        charge_curve_id=charge_curve_id,
+    )
+
+
+def make_series(values: Iterable[float], *, start: datetime = MORNING) -> Series:
+    """Figures that hold an hour each, one after the other."""
+    return Series.from_blocks(
+        ValueBlock(start=start + hour * HOUR, end=start + (hour + 1) * HOUR, value=value)
+        for hour, value in enumerate(values)
+    )
+
+
+def make_tariff(
+    prices_per_kwh: Iterable[float] = (0.20, 0.30),
+    *,
+    exports_per_kwh: Iterable[float | None] | None = None,
+    start: datetime = MORNING,
+) -> EnergyTariff:
     """Prices that hold an hour each, one after the other."""
+    prices = list(prices_per_kwh)
+    exports = [None] * len(prices) if exports_per_kwh is None else list(exports_per_kwh)
     return EnergyTariff.from_blocks(
-        PriceBlock(start=start + hour * HOUR, end=start + (hour + 1) * HOUR, import_price_per_kwh=price_per_kwh)
-        for hour, price_per_kwh in enumerate(prices_per_kwh)
+        PriceBlock(
+            start=start + hour * HOUR,
+            end=start + (hour + 1) * HOUR,
+            import_price_per_kwh=price_per_kwh,
+            export_price_per_kwh=export_per_kwh,
+        )
+        for hour, (price_per_kwh, export_per_kwh) in enumerate(zip(prices, exports, strict=True))
     )
 
 
@@ -151,6 +244,10 @@ def make_scenario(
     tariff: EnergyTariff | None = None,
     forecasts: Iterable[CapacityForecast] = (),
     previous: Schedule | None = None,
+    generation_kw: Mapping[str, Series] | None = None,
+    base_load_kw: Mapping[str, Series] | None = None,
+    demand_charges: Iterable[DemandCharge] = (),
+    carbon_kg_per_kwh: Series | None = None,
 ) -> Scenario:
     """One session at one charger of one group; no prices and no forecasts."""
     return Scenario(
@@ -159,6 +256,10 @@ def make_scenario(
         tariff=tariff,
         forecasts=CapacityForecasts.from_messages(forecasts),
         previous=previous,
+        generation_kw=generation_kw or {},
+        base_load_kw=base_load_kw or {},
+        demand_charges=tuple(demand_charges),
+        carbon_kg_per_kwh=carbon_kg_per_kwh,
     )
 
 

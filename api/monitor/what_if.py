@@ -21,7 +21,7 @@ from api.services.optimization import Optimizations
 from api.site_state import SiteState
 from api.situation import PlanningRules, Situation, situation_of
 from models.domain import CapacityBlock, CapacityForecast, CapacityKind, Schedule
-from models.domain.group import MAX_POWER_KW
+from models.domain.bounds import MAX_POWER_KW
 from models.errors import InputError
 from optimizer.scenario_io import PriceRow, SessionRow
 from optimizer.scenario_io.plan_document import schedule_from_document, to_plan_document

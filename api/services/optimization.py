@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -19,7 +20,7 @@ from models.errors import CapacityOptimizerError, InputError
 from optimizer.options import COST_OBJECTIVE, PEAK_OBJECTIVE, OptimizeOptions, SolverOptions
 from optimizer.problem import window
 from optimizer.scenario_io import LoadedScenario
-from optimizer.scenario_io.documents import read_scenario_document
+from optimizer.scenario_io.documents import SeriesDocuments, read_scenario_document
 from optimizer.scenario_io.files import parse_json
 from optimizer.scenario_io.plan_document import to_plan_document
 
@@ -116,7 +117,10 @@ def _read(value: object, settings: Settings) -> tuple[LoadedScenario, OptimizeOp
         why_limit_s=settings.why_limit_s,
         solver=SolverOptions(time_limit_s=settings.solve_deadline_s),
     )
-    loaded = read_scenario_document(parts["site"], parts["sessions"], parts.get("prices"), parts.get("forecasts"))
+    series = SeriesDocuments(**{item.name: parts.get(item.name) for item in fields(SeriesDocuments)})
+    loaded = read_scenario_document(
+        parts["site"], parts["sessions"], parts.get("prices"), parts.get("forecasts"), series
+    )
     _check_size(loaded.scenario, options)
     return loaded, options
 
@@ -150,12 +154,13 @@ def _check_size(scenario: Scenario, options: OptimizeOptions) -> None:
     """Refuse what would keep a process, or its memory, from the sites that are planned there too."""
     start, end = window(scenario, options)
     start_s, end_s = start.timestamp(), end.timestamp()
-    tariff = scenario.tariff
-    edges_s = np.concatenate([scenario.forecasts.edges_s(), np.array([]) if tariff is None else tariff.edges_s()])
+    edges_s = scenario.edges_s(start_s, end_s)
     inside = np.unique(edges_s[(edges_s > start_s) & (edges_s < end_s)])
     steps = (end_s - start_s) / options.raster.total_seconds() + inside.size + 1
     stays_s = sum(session.departure_s - session.arrival_s for session in scenario.sessions)
-    cells = steps * (stays_s / (end_s - start_s) + len(scenario.site.groups)) + len(scenario.sessions)
+    site = scenario.site
+    others = len(site.groups) + len(site.storages) + len(site.generators) + len(site.base_loads)
+    cells = steps * (stays_s / (end_s - start_s) + others) + len(scenario.sessions)
     if cells > MAX_CELLS:
         raise InputError(
             f"{len(scenario.sessions)} sessions and {len(scenario.site.groups)} groups in {steps:.0f} steps make about "

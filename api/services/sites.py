@@ -17,7 +17,7 @@ from api.persistence import ConflictError, NotFoundError, Transaction
 from api.records import StoredPlan, StoredSession, StoredSite
 from api.rest_schemas import SiteInput
 from api.site_state_json import state_from_json
-from models.domain import CapacityForecasts, Site
+from models.domain import CapacityForecasts, ChargingSession, Site
 from models.errors import InputError
 from optimizer.scenario_io import SessionRow, SiteFile
 from optimizer.scenario_io.checks import unknown_fields_note
@@ -52,13 +52,14 @@ async def put_site(context: Context, site_id: str, value: object) -> tuple[Store
         The site, whether it is new, and what of it nobody reads.
 
     Raises:
-        InputError: It is no site.json, names another site, or an unknown peer.
+        InputError: It is no site.json, names another site, or an unknown peer, or has assets beside chargers.
         ConflictError: A group or the site is another's already, or a session is at a charger that is gone.
     """
     given = await asyncio.to_thread(read_site_document, value, SiteInput)
     if given.site_id not in ("", site_id):
         raise InputError(f"field site_id is {given.site_id!r}, the path says {site_id!r}; send one id")
     domain = given.model_copy(update={"site_id": site_id}).to_domain()
+    _require_no_assets(domain)
     document = SiteFile.from_domain(domain).model_dump_json(by_alias=True)
     group_ids = [group.group_id for group in domain.groups]
     now = context.clock.now()
@@ -116,6 +117,7 @@ async def put_sessions(context: Context, site_id: str, viewer: str | None, value
     """
     stored = await site(context, site_id, viewer)
     sessions, notes = await asyncio.to_thread(lambda: read_session_documents(value, _domain(stored)))
+    _require_no_feeding(sessions)
     rows = [
         (session.session_id, SessionRow.from_domain(session).model_dump_json(), session.energy_kwh)
         for session in sessions
@@ -353,6 +355,34 @@ def _require_peer(tx: Transaction, peer_id: str) -> None:
         raise InputError(
             f"field peer_id is {peer_id!r}; there is no such peer, create it with POST /v1/peers"
         ) from None
+
+
+def _require_no_assets(domain: Site) -> None:
+    """Let pass a site without assets whose forecasts and states nobody keeps for it.
+
+    Raises:
+        InputError: It has some.
+    """
+    if domain.assets:
+        raise InputError(
+            f"site {domain.site_id!r} has the asset {domain.assets[0].asset_id!r}; storages, generators and base loads "
+            "are planned by POST /v1/optimize, with their forecasts and states. Where limit_counts is TOTAL, what was "
+            "measured of consumption and generation counts without them; leave the assets out"
+        )
+
+
+def _require_no_feeding(sessions: Sequence[ChargingSession]) -> None:
+    """Let pass sessions of which a register that counts up tells all.
+
+    Raises:
+        InputError: One feeds in.
+    """
+    feeding = next((session for session in sessions if session.discharge_power_kw > 0), None)
+    if feeding is not None:
+        raise InputError(
+            f"session {feeding.session_id!r} has discharge_power_kw {feeding.discharge_power_kw:g}; vehicles that feed "
+            "in are planned by POST /v1/optimize, for no meter tells a site that is planned all the time what they gave"
+        )
 
 
 def _require_chargers(stored: Sequence[StoredSession], domain: Site, now: datetime) -> None:

@@ -42,6 +42,12 @@ class CapacityKind(StrEnum):
     OPTIMUM = "OPTIMUM"
 
 
+IMPORT_KINDS = (CapacityKind.CONSUMPTION, CapacityKind.FALLBACK_CONSUMPTION)
+"""What a group may draw; the second where the first says nothing."""
+EXPORT_KINDS = (CapacityKind.GENERATION, CapacityKind.FALLBACK_GENERATION)
+"""What a group may feed in; the second where the first says nothing."""
+
+
 class CapacityUnit(StrEnum):
     """The unit in which a block was stated and is answered. Source: OSCP 2.0 ForecastedBlockUnit."""
 
@@ -161,16 +167,18 @@ class CapacityForecasts:
         """The phases for which a group has blocks of one kind."""
         return tuple(phase for (group, known, phase) in self.series if group == group_id and known is kind)
 
-    def has_limits(self, group_id: str) -> bool:
-        """Whether anything was ever said of what a group may draw."""
-        return any(
-            group == group_id and kind in (CapacityKind.CONSUMPTION, CapacityKind.FALLBACK_CONSUMPTION)
-            for (group, kind, _) in self.series
-        )
+    def has_limits(self, group_id: str, kinds: tuple[CapacityKind, CapacityKind] | None = None) -> bool:
+        """Whether anything was ever said of what a group may draw, or of other kinds of capacity."""
+        wanted = IMPORT_KINDS if kinds is None else kinds
+        return any(group == group_id and kind in wanted for (group, kind, _) in self.series)
 
-    def edges_s(self) -> FloatArray:
-        """Every instant at which an import capacity may change, seconds since the epoch."""
-        kinds = (CapacityKind.CONSUMPTION, CapacityKind.FALLBACK_CONSUMPTION)
+    def edges_s(self, *, exports: bool = False) -> FloatArray:
+        """Every instant at which an import capacity may change, and an export capacity too where asked for.
+
+        Returns:
+            Seconds since the epoch.
+        """
+        kinds = (*IMPORT_KINDS, *EXPORT_KINDS) if exports else IMPORT_KINDS
         return np.array(
             [
                 instant.timestamp()
@@ -233,8 +241,20 @@ class CapacityForecasts:
         Returns:
             (T,), kW, NaN where neither covers the step.
         """
-        stated = self.capacity_on(grid, group_id, CapacityKind.CONSUMPTION, phase)
-        fallback = self.capacity_on(grid, group_id, CapacityKind.FALLBACK_CONSUMPTION, phase)
+        return self._first_stated_on(grid, group_id, IMPORT_KINDS, phase)
+
+    def export_capacity_on(self, grid: TimeGrid, group_id: str, phase: Phase = Phase.ALL) -> FloatArray:
+        """What a group may feed in in each step: GENERATION, else FALLBACK_GENERATION.
+
+        Returns:
+            (T,), kW, NaN where neither covers the step.
+        """
+        return self._first_stated_on(grid, group_id, EXPORT_KINDS, phase)
+
+    def _first_stated_on(
+        self, grid: TimeGrid, group_id: str, kinds: tuple[CapacityKind, CapacityKind], phase: Phase
+    ) -> FloatArray:
+        stated, fallback = (self.capacity_on(grid, group_id, kind, phase) for kind in kinds)
         return np.where(np.isnan(stated), fallback, stated)
 
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import combinations, pairwise
 from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
+from models.domain.asset import Asset, BaseLoad, ChargeCurve, Generator, Storage
+from models.domain.bounds import check_power_kw
 from models.domain.capacity import SINGLE_PHASES, Phase
 from models.domain.connection import CONDUCTORS, Connection
 from models.domain.pickling import reduced
 from models.errors import InputError
 from models.units import DEFAULT_NOMINAL_VOLTAGE_V, THREE_PHASES
-
-MAX_POWER_KW = 1e6
-"""Nothing behind one grid connection is larger than a gigawatt; a larger figure is a mistaken unit."""
 
 MAX_CURRENT_A = 1e6
 """What a gigawatt draws at medium voltage is below that; a larger figure is a mistaken unit."""
@@ -33,16 +32,6 @@ PHASE_CONNECTIONS = {
 
 SAME_POWER_KW = 1e-9
 """Powers closer than that are the same."""
-
-
-def check_power_kw(power_kw: float | None, name: str) -> None:
-    """Let pass no limit or a finite, non-negative one.
-
-    Raises:
-        InputError: It is negative, not finite or above a gigawatt.
-    """
-    if power_kw is not None and not (math.isfinite(power_kw) and 0 <= power_kw <= MAX_POWER_KW):
-        raise InputError(f"{name} is {power_kw} kW; it must be between 0 and {MAX_POWER_KW:g} kW")
 
 
 def check_current_a(current_a: float, name: str) -> None:
@@ -230,10 +219,14 @@ class Charger:
             return 1.0
         return wiring.shares[SINGLE_PHASES.index(phase)]
 
+    def relief_on(self, phase: Phase) -> float:
+        """How much of its power makes room in the other direction: as `share_on`, nothing where it is not known."""
+        return 0.0 if self.wiring is None and phase in SINGLE_PHASES else self.share_on(phase)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Site:
-    """A tree of groups, or several, with chargers on them.
+    """A tree of groups, or several, with chargers and other assets on them.
 
     Args:
         site_id: Name of the site.
@@ -243,10 +236,15 @@ class Site:
         currency: ISO 4217 code of prices.
         nominal_voltage_v: Voltage from line to neutral, V.
         line_limits: Lines beside the connections of groups, such as windings of transformers; every one once.
+        storages: Stationary batteries.
+        generators: Sources whose power is forecast.
+        base_loads: Consumption that nobody controls.
+        charge_curves: What batteries of vehicles take, by state of charge.
+        carbon_price_per_kg: What a kg of carbon dioxide counts in the plan, currency per kg.
 
     Raises:
-        InputError: A group, charger or line limit is named twice, a parent or group is unknown, the parents form a
-            cycle, or the voltage is not above zero.
+        InputError: A group, charger, line limit, asset or curve is named twice, a parent or group is unknown, the
+            parents form a cycle, the voltage is not above zero, or the carbon price is negative.
     """
 
     site_id: str
@@ -256,6 +254,11 @@ class Site:
     currency: str = "EUR"
     nominal_voltage_v: float = DEFAULT_NOMINAL_VOLTAGE_V
     line_limits: tuple[LineLimit, ...] = ()
+    storages: tuple[Storage, ...] = ()
+    generators: tuple[Generator, ...] = ()
+    base_loads: tuple[BaseLoad, ...] = ()
+    charge_curves: tuple[ChargeCurve, ...] = ()
+    carbon_price_per_kg: float = 0.0
     _paths: Mapping[str, tuple[str, ...]] = field(init=False, repr=False)
     _charger_by_id: Mapping[str, Charger] = field(init=False, repr=False)
 
@@ -280,6 +283,7 @@ class Site:
             if line.group_id not in self._paths:
                 raise InputError(f"line limit {line.line_limit_id!r} is of the unknown group {line.group_id!r}")
             named.add(line.line_limit_id)
+        self._check_assets()
 
     def __reduce__(self) -> tuple[Callable[[], Site], tuple[()]]:
         return reduced(self)
@@ -297,6 +301,39 @@ class Site:
             for index, limit_a in enumerate(group.current_limit_a or ())
         ]
         return (*of_groups, *self.line_limits)
+
+    def _check_assets(self) -> None:
+        _check_unique("asset", (asset.asset_id for asset in self.assets))
+        _check_unique("charge curve", (curve.curve_id for curve in self.charge_curves))
+        for asset in self.assets:
+            if asset.group_id not in self._paths:
+                raise InputError(f"asset {asset.asset_id!r} hangs on the unknown group {asset.group_id!r}")
+        if not (math.isfinite(self.carbon_price_per_kg) and self.carbon_price_per_kg >= 0):
+            raise InputError(
+                f"site {self.site_id!r}: carbon_price_per_kg is {self.carbon_price_per_kg}; it must be finite and not "
+                "negative"
+            )
+
+    @property
+    def assets(self) -> tuple[Asset, ...]:
+        """Everything on its groups that is no charger."""
+        return (*self.storages, *self.generators, *self.base_loads)
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The groups that nothing feeds, in order of id: each has a meter of its own."""
+        return tuple(sorted(group.group_id for group in self.groups if group.parent_id is None))
+
+    def charge_curve(self, curve_id: str) -> ChargeCurve:
+        """The charge curve of that id.
+
+        Raises:
+            InputError: There is none.
+        """
+        for curve in self.charge_curves:
+            if curve.curve_id == curve_id:
+                return curve
+        raise InputError(f"charge curve {curve_id!r} is not part of site {self.site_id!r}")
 
     def path(self, group_id: str) -> tuple[str, ...]:
         """The group and everything that feeds it, up to the root.
@@ -333,6 +370,14 @@ def conductor_weights(index: int) -> tuple[float, float, float]:
     """Weights of the current on one conductor: 0 for L1, 1 for L2, 2 for L3."""
     first, second, third = (1.0 if index == at else 0.0 for at in range(len(CONDUCTORS)))
     return first, second, third
+
+
+def _check_unique(kind: str, names: Iterable[str]) -> None:
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise InputError(f"{kind} {name!r} is listed twice")
+        seen.add(name)
 
 
 def _paths_to_root(groups: tuple[CapacityGroup, ...]) -> dict[str, tuple[str, ...]]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from models.domain.bounds import MAX_POWER_KW
 from models.domain.capacity import CapacityBlock, CapacityForecasts, CapacityKind, Phase, SeriesKey
-from models.domain.group import MAX_POWER_KW, CapacityGroup, LimitCounts, LineLimit, Site
+from models.domain.group import CapacityGroup, LimitCounts, LineLimit, Site
 from models.units import amperes_per_kilowatt
 
 IMPORT_KINDS = (CapacityKind.CONSUMPTION, CapacityKind.FALLBACK_CONSUMPTION)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from models.domain.measurement import AssetCategory
 from models.domain.pickling import reduced
 from models.domain.session import ChargingSession
 from models.domain.time_grid import FloatArray, IntArray, TimeGrid
@@ -66,16 +67,67 @@ class GroupResult:
 
     Args:
         group_id: The group.
-        power_kw: (T,), kW, counted as its limit counts it (mean over the step, or everything that may coincide).
+        power_kw: (T,), kW, counted as its limit counts it (mean over the step, or everything that may coincide); below
+            zero where it feeds in.
         limit_kw: (T,), kW, infinite where nothing limits the group itself.
         shadow_price_per_kwh: (T,), currency saved per further kWh of this limit; zero where it does not bind, NaN where
             no solver said.
+        export_limit_kw: (T,), kW, infinite where nothing limits what it feeds in; None where nothing can.
+        export_shadow_price_per_kwh: The same as for the limit; None where nothing can be fed in.
     """
 
     group_id: str
     power_kw: FloatArray
     limit_kw: FloatArray
     shadow_price_per_kwh: FloatArray
+    export_limit_kw: FloatArray | None = None
+    export_shadow_price_per_kwh: FloatArray | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class AssetResult:
+    """What one asset beside the chargers, or a vehicle whose state is followed, does in each of T steps.
+
+    Args:
+        asset_id: The asset, or the session of the vehicle.
+        category: STORAGE, GENERATION or CONSUMPTION; CHARGING for a vehicle.
+        power_kw: (T,), mean of the step, kW, below zero where it feeds in.
+        stored_kwh: (T,), what is in it at the end of the step, kWh, NaN where a vehicle is not there; None for others.
+        available_kw: (T,), what a generator would feed in uncurtailed, kW; None for others.
+        short_kwh: What a storage lacks at the end of what was to be in it, kWh.
+    """
+
+    asset_id: str
+    category: AssetCategory
+    power_kw: FloatArray
+    stored_kwh: FloatArray | None = None
+    available_kw: FloatArray | None = None
+    short_kwh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs:
+    """What a plan costs beside its import, currency, and what it moves.
+
+    Args:
+        import_energy_kwh: Drawn from the grid by all roots, kWh.
+        export_energy_kwh: Fed in by all roots, kWh.
+        export_revenue: What the export earns; part of the schedule's energy cost.
+        wear_cost: Wear of batteries by what they feed in.
+        demand_cost: For peaks above those already reached.
+        carbon_kg: Carbon dioxide of the import, kg.
+        carbon_cost: What that counts at the site's price.
+        curtailed_energy_kwh: Generation left unused, kWh.
+    """
+
+    import_energy_kwh: float = 0.0
+    export_energy_kwh: float = 0.0
+    export_revenue: float = 0.0
+    wear_cost: float = 0.0
+    demand_cost: float = 0.0
+    carbon_kg: float = 0.0
+    carbon_cost: float = 0.0
+    curtailed_energy_kwh: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -134,18 +186,20 @@ class Schedule:
         step_index: (K,), which step it lies in.
         start_s: (K,), seconds since the epoch, clipped to the session's presence.
         end_s: (K,), seconds since the epoch, clipped to the session's presence.
-        power_kw: (K,), kW while present; times the row's length it is the energy.
+        power_kw: (K,), kW while present, below zero where a vehicle feeds in; times the row's length it is the energy.
         groups: One result for each group of the site.
         lines: One result for each line with a limit in ampere.
         price_per_kwh: (T,), currency per kWh; None without a tariff.
-        energy_cost: Cost of the energy, currency; zero without a tariff.
-        peak_import_kw: Highest power of the whole site, kW.
+        energy_cost: Cost of the energy drawn less revenue of that fed in, currency; zero without a tariff.
+        peak_import_kw: Highest power of the whole site, kW: of its sessions, or, with other assets, its net import.
         status: How good it is known to be.
         strategy: What made it.
         stages: Value of each stage of the objective, first stage first.
         notes: What was taken as it was although it looks wrong.
         why: What holds whom back, and what would have served who goes short; None where nobody asked.
         seconds: Wall time of each phase, s.
+        assets: Storages, generators, base loads, and vehicles whose state is followed.
+        costs: What is paid for beside the energy, and what is moved; None where nobody has added it up.
     """
 
     grid: TimeGrid
@@ -166,6 +220,8 @@ class Schedule:
     notes: tuple[str, ...] = ()
     why: Why | None = None
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    assets: tuple[AssetResult, ...] = ()
+    costs: Costs | None = None
 
     def __reduce__(self) -> tuple[Callable[[], Schedule], tuple[()]]:
         return reduced(self)
@@ -227,6 +283,12 @@ class Schedule:
         """
         return jain_index([result.share for result in self.sessions if result.session.energy_kwh > 0])
 
+    @property
+    def total_cost(self) -> float:
+        """Energy, wear, peaks and carbon together: what the plan minimises, currency."""
+        costs = self.costs or Costs()
+        return self.energy_cost + costs.wear_cost + costs.demand_cost + costs.carbon_cost
+
     def group(self, group_id: str) -> GroupResult:
         """The result of one group.
 
@@ -243,6 +305,8 @@ class Schedule:
         over = np.zeros(self.grid.steps, dtype=bool)
         for group in self.groups:
             over |= group.power_kw > group.limit_kw + tolerance
+            if group.export_limit_kw is not None:
+                over |= -group.power_kw > group.export_limit_kw + tolerance
         for line in self.lines:
             over |= line.current_a > line.limit_a + tolerance
         return float(self.grid.step_hours[over].sum() * MINUTES_PER_HOUR)

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from models.domain.time_grid import FloatArray, TimeGrid, require_aware
+from models.domain.time_grid import FloatArray, IntArray, TimeGrid, require_aware
 from models.errors import InputError, PriceGapError
 from models.units import SECONDS_PER_HOUR
 
@@ -144,6 +144,21 @@ class EnergyTariff:
         Raises:
             PriceGapError: An instant of the grid has no price; the message names the first such gap.
         """
+        return self.import_price_per_kwh[self._block_on(grid)]
+
+    def export_price_on(self, grid: TimeGrid) -> FloatArray:
+        """What a kWh fed in earns in each step; nothing where nothing is said of it.
+
+        Returns:
+            (T,), currency per kWh.
+
+        Raises:
+            PriceGapError: As `import_price_on`.
+        """
+        return np.nan_to_num(self.export_price_per_kwh[self._block_on(grid)], nan=0.0)
+
+    def _block_on(self, grid: TimeGrid) -> IntArray:
+        """The block of each step, (T,)."""
         begin = grid.edges_s[:-1]
         block = np.searchsorted(self.start_s, begin, side="right") - 1
         covered = (block >= 0) & (self.end_s[block] > begin) if self.start_s.size else np.zeros(begin.size, dtype=bool)
@@ -157,7 +172,7 @@ class EnergyTariff:
                 f"no price from {gap_start} to {grid.instant(float(gap_end_s)).isoformat()}; prices must cover the "
                 f"whole window from {grid.start.isoformat()} to {grid.end.isoformat()}",
             )
-        return self.import_price_per_kwh[block]
+        return block
 
 
 def _gaps(covered: Iterable[_Gap], start_s: float, end_s: float) -> list[_Gap]:

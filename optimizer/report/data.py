@@ -126,7 +126,8 @@ def _stack(schedule: Schedule, group: GroupFacts) -> Json:
     """Mean power of each layer in each step where it draws any, and where it begins."""
     layers = _layers(schedule, group.members)
     layer = layers.layer_of[schedule.session_index]
-    mean_kw = schedule.energy_kwh / schedule.grid.step_hours[schedule.step_index]
+    # What vehicles feed in has no place in a stack of what is drawn.
+    mean_kw = np.maximum(schedule.energy_kwh, 0.0) / schedule.grid.step_hours[schedule.step_index]
     height = len(layers.names)
     cell, place = np.unique((schedule.step_index * height + layer)[layer >= 0], return_inverse=True)
     power_kw = np.bincount(place, mean_kw[layer >= 0], minlength=cell.size)

@@ -13,6 +13,7 @@ from importlib import resources
 import numpy as np
 
 from models.domain import Schedule, ScheduleStatus, SessionResult, Site
+from optimizer.report.assets import assets_card
 from optimizer.report.data import (
     STACKED_SESSIONS,
     TIMELINE_SESSIONS,
@@ -106,6 +107,7 @@ def render_report(schedule: Schedule, site: Site, *, title: str | None = None) -
 {_lines_card(schedule)}
 {_timeline_card(schedule, facts)}
 {_short_card(schedule)}
+{assets_card(schedule, site)}
 {_notes_card(schedule)}
 {_footer(schedule)}
 </main>

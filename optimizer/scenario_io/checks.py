@@ -13,24 +13,32 @@ import numpy as np
 from models.domain.capacity import CapacityForecast
 from models.domain.connection import CONDUCTORS
 from models.domain.day import DriverStatement, ReceivedForecast
+from models.domain.demand import DemandCharge, price_blocks
 from models.domain.group import Site
+from models.domain.series import Series, ValueBlock
 from models.domain.session import ChargingSession
 from models.domain.tariff import EnergyTariff
 from models.domain.time_grid import FloatArray
 from models.errors import FileInputError, InputError
 from models.oscp.v20 import UpdateGroupCapacityForecast, to_capacity_forecast
 from models.units import seconds_to_hours
+from optimizer.scenario_io.asset_schemas import AssetPowerRow, CarbonRow, TariffFile
 from optimizer.scenario_io.schemas import (
+    AssetEntry,
     PriceRow,
     ReceivedMessage,
     RecordedPriceRow,
     RecordedSessionRow,
     SessionRow,
+    SiteEntry,
     SiteFile,
 )
 
 SITE_FILE = "site.json"
 FORECASTS_FILE = "forecasts.json"
+TARIFF_FILE = "tariff.json"
+LAID_OUT = timedelta(days=2)
+"""How far beyond what a scenario is about prices that recur are laid out: a window is rounded to whole steps."""
 
 MAX_DEPTH = 100
 """Levels of groups; every level is a row of the problem in every step."""
@@ -68,7 +76,7 @@ class Rows(Protocol[RowT_co]):
 
 
 def check_site(site: SiteFile) -> None:
-    """Let pass a site whose groups form trees and whose chargers hang on them, each id once.
+    """Let pass a site whose groups form trees and whose chargers and other assets hang on them, each id once.
 
     Raises:
         FileInputError: It is another; the message names row, field and value.
@@ -76,6 +84,33 @@ def check_site(site: SiteFile) -> None:
     _check_groups(site)
     _check_chargers(site)
     _check_line_limits(site)
+    _check_assets(site)
+
+
+def _check_assets(site: SiteFile) -> None:
+    groups = {group.group_id for group in site.groups}
+    kind_of: dict[str, str] = {}
+    kinds: tuple[tuple[str, Sequence[AssetEntry]], ...] = (
+        ("storages", site.storages),
+        ("generators", site.generators),
+        ("base_loads", site.base_loads),
+    )
+    for kind, entries in kinds:
+        for row, asset in enumerate(entries, start=1):
+            if asset.asset_id in kind_of:
+                reason = f"one of {kind_of[asset.asset_id]} has the same id; give each asset its own"
+                raise FileInputError(SITE_FILE, reason, row=row, field=f"{kind}.asset_id", value=asset.asset_id)
+            kind_of[asset.asset_id] = kind
+            if asset.group_id not in groups:
+                raise FileInputError(
+                    SITE_FILE,
+                    f"asset {asset.asset_id!r} hangs on a group that is not listed"
+                    f"{did_you_mean(asset.group_id, groups)}",
+                    row=row,
+                    field=f"{kind}.group_id",
+                    value=asset.group_id,
+                )
+    _rows_by_id([curve.curve_id for curve in site.charge_curves], "charge_curves.curve_id")
 
 
 def _check_groups(site: SiteFile) -> None:
@@ -187,11 +222,15 @@ def read_recorded_sessions(
 
 def _checked_sessions(table: Rows[SessionT], site: Site) -> Iterator[SessionT]:
     chargers = {charger.charger_id for charger in site.chargers}
+    curves = {curve.curve_id for curve in site.charge_curves}
     first_with_id: dict[str, int] = {}
     for index, row in table.rows():
         if row.charger_id not in chargers:
             reason = f"{SITE_FILE} has no such charger{did_you_mean(row.charger_id, chargers)}"
             raise table.error(index, reason, field="charger_id", value=row.charger_id)
+        if row.charge_curve_id is not None and row.charge_curve_id not in curves:
+            reason = f"{SITE_FILE} has no such charge curve{did_you_mean(row.charge_curve_id, curves)}"
+            raise table.error(index, reason, field="charge_curve_id", value=row.charge_curve_id)
         first = first_with_id.setdefault(row.session_id, index)
         if first != index:
             reason = f"row {table.row_number(first)} has the same id; give each session its own"
@@ -260,6 +299,119 @@ def read_received(messages: Iterable[ReceivedMessage], site: Site) -> tuple[Rece
     return tuple(found)
 
 
+class SeriesRow(Protocol):
+    """A row that holds a figure over an interval."""
+
+    @property
+    def start(self) -> datetime:
+        """First instant at which it holds."""
+
+    @property
+    def end(self) -> datetime:
+        """First instant at which it does not hold any more."""
+
+    def to_domain(self) -> ValueBlock:
+        """The block."""
+
+
+SeriesRowT = TypeVar("SeriesRowT", bound=SeriesRow)
+
+
+def read_powers(table: Rows[AssetPowerRow] | None, assets: Sequence[str], kind: str, zone: tzinfo) -> dict[str, Series]:
+    """The powers of a site's generators or base loads, each of them with some, none overlapping another.
+
+    Args:
+        table: The rows; None without a file.
+        assets: Ids of the site's assets of that kind.
+        kind: What they are called in messages.
+        zone: Zone in which instants are shown.
+
+    Raises:
+        FileInputError: A row is of no such asset, two of one asset overlap, or an asset has none.
+    """
+    rows: dict[str, list[tuple[int, AssetPowerRow]]] = {asset_id: [] for asset_id in assets}
+    if table is not None:
+        for index, row in table.rows():
+            if row.asset_id not in rows:
+                reason = f"{SITE_FILE} has no such {kind}{did_you_mean(row.asset_id, rows)}"
+                raise table.error(index, reason, field="asset_id", value=row.asset_id)
+            rows[row.asset_id].append((index, row))
+    series: dict[str, Series] = {}
+    for asset_id, mine in rows.items():
+        if table is None or not mine:
+            name = f"{kind.replace(' ', '_').replace('generator', 'generation')}.csv" if table is None else table.name
+            raise FileInputError(
+                name, f"it says nothing of {kind} {asset_id!r} of {SITE_FILE}; give its power over the whole window"
+            )
+        series[asset_id] = _series(table, mine, zone)
+    return series
+
+
+def read_carbon(table: Rows[CarbonRow], zone: tzinfo) -> Series:
+    """Carbon intensities: at least one, none overlapping another.
+
+    Raises:
+        FileInputError: A row is no such intensity.
+    """
+    rows = list(table.rows())
+    if not rows:
+        raise FileInputError(table.name, "it has no rows; fill it, or remove it to plan without")
+    return _series(table, rows, zone)
+
+
+def _series(table: Rows[SeriesRowT], rows: Sequence[tuple[int, SeriesRowT]], zone: tzinfo) -> Series:
+    ordered = sorted(rows, key=lambda item: item[1].start)
+    for (earlier_index, earlier), (later_index, later) in pairwise(ordered):
+        if later.start < earlier.end:
+            raise table.error(
+                later_index,
+                f"it overlaps row {table.row_number(earlier_index)}, which holds until {cell(earlier.end, zone)}; each "
+                "instant may have one value",
+                field="start",
+                value=cell(later.start, zone),
+            )
+    return Series.from_blocks(row.to_domain() for _, row in ordered)
+
+
+def read_tariff(
+    tariff: TariffFile, prices: EnergyTariff | None, known_s: Iterable[float], zone: tzinfo
+) -> tuple[EnergyTariff | None, tuple[DemandCharge, ...]]:
+    """The prices and demand charges of a tariff file.
+
+    Args:
+        tariff: The file.
+        prices: Those of prices.csv; None without one.
+        known_s: Instants the scenario is about, seconds since the epoch: recurring prices are laid out around them.
+        zone: Zone of the wall clock.
+
+    Raises:
+        FileInputError: Both files have prices, two prices overlap, or two charges have one id.
+    """
+    seen: set[str] = set()
+    for row, charge in enumerate(tariff.demand_charges, start=1):
+        if charge.charge_id in seen:
+            reason = "another charge has the same id; give each its own"
+            raise FileInputError(TARIFF_FILE, reason, row=row, field="demand_charges.charge_id", value=charge.charge_id)
+        seen.add(charge.charge_id)
+    charges = tuple(charge.to_domain() for charge in tariff.demand_charges)
+    if not tariff.energy:
+        return prices, charges
+    if prices is not None:
+        reason = "there are prices of their own as well; give prices of energy in one of the two"
+        raise FileInputError(TARIFF_FILE, reason, field="energy")
+    instants = list(known_s)
+    if not instants:
+        return None, charges
+    pad_s = LAID_OUT.total_seconds()
+    blocks = price_blocks(
+        [price.to_domain() for price in tariff.energy], min(instants) - pad_s, max(instants) + pad_s, zone
+    )
+    try:
+        return EnergyTariff.from_blocks(blocks), charges
+    except InputError as error:
+        raise FileInputError(TARIFF_FILE, str(error), field="energy") from error
+
+
 def read_forecast(message: UpdateGroupCapacityForecast, row: int, site: Site) -> CapacityForecast:
     """The forecast of a message, whose row is named in errors.
 
@@ -280,7 +432,16 @@ def read_forecast(message: UpdateGroupCapacityForecast, row: int, site: Site) ->
 def unknown_fields_note(site: SiteFile) -> tuple[str, ...]:
     """What of a site nobody reads."""
     names = dict.fromkeys(site.model_extra or ())
-    for kind, entries in (("groups", site.groups), ("chargers", site.chargers), ("line_limits", site.line_limits)):
+    parts: tuple[tuple[str, Sequence[SiteEntry]], ...] = (
+        ("groups", site.groups),
+        ("chargers", site.chargers),
+        ("line_limits", site.line_limits),
+        ("storages", site.storages),
+        ("generators", site.generators),
+        ("base_loads", site.base_loads),
+        ("charge_curves", site.charge_curves),
+    )
+    for kind, entries in parts:
         names |= dict.fromkeys(f"{kind}.{name}" for entry in entries for name in entry.model_extra or ())
     return (f"{SITE_FILE}: unknown fields are ignored: {listed(list(names))}",) if names else ()
 

@@ -13,21 +13,25 @@ from pydantic_core import from_json, to_json
 from models.domain.capacity import CapacityForecast, CapacityForecasts
 from models.domain.group import Site
 from models.domain.scenario import Scenario
+from models.domain.series import Series
 from models.domain.session import ChargingSession
 from models.domain.tariff import EnergyTariff
 from models.errors import FileInputError, InputError
 from models.oscp.v20 import UpdateGroupCapacityForecast
+from optimizer.scenario_io.asset_schemas import AssetPowerRow, CarbonRow, TariffFile
 from optimizer.scenario_io.checks import (
     check_site,
     listed,
+    read_carbon,
     read_forecast,
+    read_powers,
     read_prices,
     read_sessions,
     session_notes,
     unknown_fields_note,
 )
 from optimizer.scenario_io.files import parse_json
-from optimizer.scenario_io.scenarios import LoadedScenario
+from optimizer.scenario_io.scenarios import LoadedScenario, with_tariff
 from optimizer.scenario_io.schemas import PriceRow, SessionRow, SiteFile, meant_field
 
 MAX_ROWS = 100_000
@@ -41,6 +45,7 @@ MAX_UNKNOWN_NAMES = 100
 RowT = TypeVar("RowT", bound=BaseModel)
 SiteT = TypeVar("SiteT", bound=SiteFile)
 
+_TARIFF = TypeAdapter(TariffFile)
 _MESSAGES = TypeAdapter(Annotated[tuple[UpdateGroupCapacityForecast, ...], Field(max_length=MAX_MESSAGES)])
 
 
@@ -52,6 +57,18 @@ class _StrictSession(SessionRow):
 
 class _StrictPrice(PriceRow):
     """The same of a price."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _StrictPower(AssetPowerRow):
+    """The same of a power."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class _StrictCarbon(CarbonRow):
+    """The same of a carbon intensity."""
 
     model_config = ConfigDict(strict=True)
 
@@ -143,7 +160,7 @@ def read_site_document(value: object, kind: type[SiteT]) -> SiteT:
     name = "site"
     if isinstance(value, dict):
         _unknown_names(name, [value], kind)
-        for part in ("groups", "chargers", "line_limits"):
+        for part in ("groups", "chargers", "line_limits", "storages", "generators", "base_loads", "charge_curves"):
             _unknown_names(name, value.get(part), None)
     adapter: TypeAdapter[SiteT] = _site_adapter(kind)
     site = parse_json(name, to_json(value), adapter, strict=True)
@@ -172,7 +189,30 @@ def read_price_documents(value: object, site: Site) -> tuple[EnergyTariff, tuple
     return read_prices(rows, site.time_zone), rows.notes
 
 
-def read_scenario_document(site: object, sessions: object, prices: object, forecasts: object) -> LoadedScenario:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeriesDocuments:
+    """What a scenario may have beside sessions, prices and forecasts, as JSON values; None for what it has not.
+
+    Args:
+        generation: An array with the columns of generation.csv.
+        base_load: The same of base_load.csv.
+        carbon: The same of carbon.csv.
+        tariff: As tariff.json.
+    """
+
+    generation: object = None
+    base_load: object = None
+    carbon: object = None
+    tariff: object = None
+
+
+def read_scenario_document(
+    site: object,
+    sessions: object,
+    prices: object,
+    forecasts: object,
+    series: SeriesDocuments | None = None,
+) -> LoadedScenario:
     """A scenario of JSON values.
 
     Args:
@@ -180,10 +220,12 @@ def read_scenario_document(site: object, sessions: object, prices: object, forec
         sessions: An array with the columns of sessions.csv.
         prices: The same of prices.csv; None without prices.
         forecasts: As forecasts.json; None without forecasts.
+        series: What else there is; None for nothing.
 
     Raises:
         FileInputError: A part does not hold what it must; the message names part, row, field and value.
     """
+    series = series or SeriesDocuments()
     site_file = read_site_document(site, SiteFile)
     domain = site_file.to_domain()
     stays, notes = read_session_documents(sessions, domain)
@@ -194,13 +236,49 @@ def read_scenario_document(site: object, sessions: object, prices: object, forec
         sessions=stays,
         tariff=tariff,
         forecasts=CapacityForecasts.from_messages(_forecasts(messages, domain)),
+        generation_kw=read_power_documents("generation", series.generation, domain),
+        base_load_kw=read_power_documents("base_load", series.base_load, domain),
+        carbon_kg_per_kwh=None if series.carbon is None else read_carbon_documents(series.carbon, domain),
     )
+    price_file = "prices"
+    if series.tariff is not None:
+        scenario, price_file = with_tariff(scenario, read_tariff_document(series.tariff), price_file)
     return LoadedScenario(
         scenario=scenario,
         notes=(*unknown_fields_note(site_file), *notes, *price_notes),
         messages=messages,
-        price_file="prices",
+        price_file=price_file,
     )
+
+
+def read_power_documents(name: str, value: object, site: Site) -> dict[str, Series]:
+    """Powers of a site's generators (name ``generation``) or base loads (``base_load``).
+
+    Raises:
+        FileInputError: A row is of no such asset, two of one asset overlap, or an asset has none.
+    """
+    rows = None if value is None else JsonRows.of(name, _StrictPower, value)
+    if name == "generation":
+        return read_powers(rows, [asset.asset_id for asset in site.generators], "generator", site.time_zone)
+    return read_powers(rows, [asset.asset_id for asset in site.base_loads], "base load", site.time_zone)
+
+
+def read_carbon_documents(value: object, site: Site) -> Series:
+    """Carbon intensities.
+
+    Raises:
+        FileInputError: A row is none, or two overlap, or there is none.
+    """
+    return read_carbon(JsonRows.of("carbon", _StrictCarbon, value), site.time_zone)
+
+
+def read_tariff_document(value: object) -> TariffFile:
+    """A tariff of recurring prices and demand charges.
+
+    Raises:
+        FileInputError: It is none; the message names field and value.
+    """
+    return parse_json("tariff", to_json(value), _TARIFF)
 
 
 def _read_messages(value: object) -> tuple[UpdateGroupCapacityForecast, ...]:

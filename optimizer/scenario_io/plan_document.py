@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 
 from models.domain.group import Site
+from models.domain.measurement import AssetCategory
 from models.domain.scenario import Scenario
-from models.domain.schedule import GroupResult, Schedule, ScheduleStatus, SessionResult
+from models.domain.schedule import AssetResult, Costs, GroupResult, Schedule, ScheduleStatus, SessionResult
 from models.domain.session import ChargingSession
 from models.domain.time_grid import FloatArray, TimeGrid
 from models.domain.why import ReasonCode
 from optimizer.options import OptimizeOptions
-from optimizer.scenario_io.result_schemas import GroupRow, LineRow, ScheduleRow, SessionResultRow
-from optimizer.scenario_io.results import CODE_SEPARATOR, group_rows, line_rows, schedule_rows, session_rows, summarize
+from optimizer.scenario_io.result_schemas import AssetRow, GroupRow, LineRow, ScheduleRow, SessionResultRow
+from optimizer.scenario_io.results import (
+    CODE_SEPARATOR,
+    asset_rows,
+    group_rows,
+    line_rows,
+    schedule_rows,
+    session_rows,
+    summarize,
+)
 from optimizer.scenario_io.why_document import why_document
 
 SCHEDULE = "schedule"
@@ -26,6 +36,7 @@ LINE_RESULTS = "line_results"
 WHY = "why"
 TEXTS = frozenset({"reason", "reason_codes"})
 """Columns in which an empty cell is an empty text."""
+ASSET_RESULTS = "asset_results"
 
 
 def to_plan_document(
@@ -46,11 +57,9 @@ def to_plan_document(
         why_short_only: Whether to leave the reasons out of sessions that miss nothing.
 
     Returns:
-        The fields of summary.json, and the rows of schedule.csv, sessions.csv, groups.csv and lines.csv as
-        ``schedule``, ``session_results``, ``group_results`` and ``line_results``; null where a cell is empty.
-        The fields of summary.json, and the rows of schedule.csv, sessions.csv and groups.csv as ``schedule``,
-        ``session_results`` and ``group_results``; null where a cell is empty. The content of why.json as ``why``; null
-        where the plan does not say.
+        The fields of summary.json, and the rows of schedule.csv, sessions.csv, groups.csv, lines.csv and assets.csv as
+        ``schedule``, ``session_results``, ``group_results``, ``line_results`` and ``asset_results``; null where a cell
+        is empty. The content of why.json as ``why``; null where the plan does not say.
     """
     site = scenario.site
     zone = site.time_zone
@@ -64,6 +73,7 @@ def to_plan_document(
         GROUP_RESULTS: _records(GroupRow.model_fields, group_rows(schedule, zone)),
         LINE_RESULTS: _records(LineRow.model_fields, line_rows(schedule, zone)),
         WHY: why,
+        ASSET_RESULTS: _records(AssetRow.model_fields, asset_rows(schedule, zone)),
     }
 
 
@@ -103,6 +113,8 @@ def schedule_from_document(document: Mapping[str, Any], site: Site) -> Schedule:
         status=ScheduleStatus(document["status"]),
         strategy=document["strategy"],
         notes=tuple(document["notes"]),
+        assets=tuple(_assets(document.get(ASSET_RESULTS, ()))),
+        costs=Costs(**{item.name: document.get(item.name, 0.0) for item in fields(Costs)}),
     )
 
 
@@ -152,12 +164,31 @@ def _session(row: Mapping[str, Any]) -> SessionResult:
 
 
 def _group(group_id: str, rows: Sequence[Mapping[str, Any]]) -> GroupResult:
-    def values(name: str, absent: float) -> FloatArray:
-        return np.array([absent if row[name] is None else row[name] for row in rows], dtype=np.float64)
-
     return GroupResult(
         group_id=group_id,
-        power_kw=values("power_kw", np.nan),
-        limit_kw=values("limit_kw", np.inf),
-        shadow_price_per_kwh=values("shadow_price_per_kwh", np.nan),
+        power_kw=_values(rows, "power_kw", np.nan),
+        limit_kw=_values(rows, "limit_kw", np.inf),
+        shadow_price_per_kwh=_values(rows, "shadow_price_per_kwh", np.nan),
+        export_limit_kw=_values(rows, "export_limit_kw", np.inf),
     )
+
+
+def _assets(rows: Iterable[Mapping[str, Any]]) -> Iterator[AssetResult]:
+    by_asset: dict[str, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        by_asset.setdefault(row["asset_id"], []).append(row)
+    for asset_id, steps in by_asset.items():
+        category = AssetCategory(steps[0]["category"])
+        is_generator = category is AssetCategory.GENERATION
+        has_state = category in (AssetCategory.STORAGE, AssetCategory.CHARGING)
+        yield AssetResult(
+            asset_id=asset_id,
+            category=category,
+            power_kw=_values(steps, "power_kw", np.nan),
+            stored_kwh=_values(steps, "stored_kwh", np.nan) if has_state else None,
+            available_kw=_values(steps, "available_kw", np.nan) if is_generator else None,
+        )
+
+
+def _values(rows: Sequence[Mapping[str, Any]], name: str, absent: float) -> FloatArray:
+    return np.array([absent if row.get(name) is None else row[name] for row in rows], dtype=np.float64)

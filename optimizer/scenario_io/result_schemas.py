@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from models.domain.group import MAX_POWER_KW
+from models.domain.bounds import MAX_POWER_KW
+from models.domain.measurement import AssetCategory
 from models.domain.schedule import ScheduleStatus
 from optimizer.options import Fairness, LimitMode, PilotMode
 from optimizer.scenario_io.schemas import MAX_ENERGY_KWH, Id, Instant, PricePerKwh, require_end_after_start
@@ -33,7 +34,7 @@ class ScheduleRow(BaseModel):
     charger_id: Id = Field(description="Where the vehicle is plugged in")
     start: Instant = Field(description="First instant at which the power holds")
     end: Instant = Field(description="First instant after it")
-    power_kw: _Power = Field(description="kW while present; times the row's length it is the energy")
+    power_kw: _Power = Field(description="kW while present, below zero where it feeds in")
 
     @model_validator(mode="after")
     def _order(self) -> Self:
@@ -71,11 +72,40 @@ class GroupRow(BaseModel):
     group_id: Id = Field(description="The group")
     start: Instant = Field(description="First instant of the step")
     end: Instant = Field(description="First instant after it")
-    power_kw: _Total = Field(description="kW, counted as the limit counts it")
+    power_kw: _Total = Field(description="kW, counted as the limit counts it; below zero where it feeds in")
     limit_kw: _Total | None = Field(default=None, description="kW; empty where nothing limits the group itself")
     price_per_kwh: PricePerKwh | None = Field(default=None, description="Currency per kWh; empty without prices")
     shadow_price_per_kwh: _Total | None = Field(
         default=None, description="Currency saved per further kWh of the limit; empty where no solver said"
+    )
+    export_limit_kw: _Total | None = Field(
+        default=None, description="What it may feed in, kW; empty where nothing limits it or nothing can be fed in"
+    )
+    export_shadow_price_per_kwh: _Total | None = Field(
+        default=None, description="The same as for the limit, of what it may feed in"
+    )
+
+    @model_validator(mode="after")
+    def _order(self) -> Self:
+        require_end_after_start(self.start, self.end)
+        return self
+
+
+class AssetRow(BaseModel):
+    """A row of assets.csv: an asset beside the chargers, or a vehicle whose state is followed, in one step."""
+
+    model_config = ConfigDict(frozen=True)
+
+    asset_id: Id = Field(description="The asset, or the session of the vehicle")
+    category: AssetCategory = Field(
+        description="STORAGE, GENERATION, CONSUMPTION for base load, CHARGING for a vehicle"
+    )
+    start: Instant = Field(description="First instant of the step")
+    end: Instant = Field(description="First instant after it")
+    power_kw: _Power = Field(description="Mean power, kW, below zero where it feeds in")
+    stored_kwh: _Energy | None = Field(default=None, description="What is in it at the end of the step, kWh")
+    available_kw: _Power | None = Field(
+        default=None, description="What a generator would give if nothing were curtailed, kW; else empty"
     )
 
     @model_validator(mode="after")
@@ -146,7 +176,16 @@ class SummaryFile(BaseModel):
     delivered_energy_kwh: _Total = Field(description="What all sessions get, kWh")
     unmet_energy_kwh: _Total = Field(description="Could have been served, was not, kWh")
     unreachable_energy_kwh: _Total = Field(description="What the stays do not allow, kWh")
-    energy_cost: _Total = Field(description="Currency; zero without prices")
+    energy_cost: _Total = Field(description="Energy drawn less that fed in, currency; zero without prices")
+    total_cost: _Total = Field(default=0.0, description="Energy, wear, peaks and carbon together, currency")
+    import_energy_kwh: _Total = Field(default=0.0, description="Drawn from the grid, kWh")
+    export_energy_kwh: _Total = Field(default=0.0, description="Fed into the grid, kWh")
+    export_revenue: _Total = Field(default=0.0, description="What that earns, currency; part of energy_cost")
+    wear_cost: _Total = Field(default=0.0, description="Wear of batteries, currency")
+    demand_cost: _Total = Field(default=0.0, description="For peaks above those already reached, currency")
+    carbon_kg: _Total = Field(default=0.0, description="Carbon dioxide of the energy drawn, kg; zero where unknown")
+    carbon_cost: _Total = Field(default=0.0, description="What that counts at the site's price, currency")
+    curtailed_energy_kwh: _Total = Field(default=0.0, description="Generation left unused, kWh")
     peak_import_kw: _Total = Field(description="Highest power of the whole site, kW")
     minutes_over_limit: _Total = Field(description="Minutes in which a group or line carries more than its limit, min")
     lowest_share: _Total = Field(default=1.0, description="Lowest share of a request that is met, 0 to 1")

@@ -7,25 +7,32 @@ import json
 import math
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, tzinfo
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from itertools import repeat
+from itertools import pairwise, repeat
 from pathlib import Path
 
 import numpy as np
 from pydantic import BaseModel, TypeAdapter
 
 from models.domain.scenario import Scenario
-from models.domain.schedule import GroupResult, Schedule
+from models.domain.schedule import AssetResult, Costs, GroupResult, Schedule
 from models.domain.session import ChargingSession
 from models.domain.time_grid import FloatArray
 from models.errors import FileInputError
 from models.oscp.v20 import to_optimum_messages
 from optimizer.options import OptimizeOptions, Stage
-from optimizer.scenario_io.files import new_folder, read_json, require_file, require_folder
-from optimizer.scenario_io.result_schemas import GroupRow, LineRow, ScheduleRow, SessionResultRow, SummaryFile
+from optimizer.scenario_io.files import locate, new_folder, read_json, require_file, require_folder
+from optimizer.scenario_io.result_schemas import (
+    AssetRow,
+    GroupRow,
+    LineRow,
+    ScheduleRow,
+    SessionResultRow,
+    SummaryFile,
+)
 from optimizer.scenario_io.schemas import SCHEMA_VERSION
 from optimizer.scenario_io.tables import Table
 from optimizer.scenario_io.why_document import why_document
@@ -40,12 +47,14 @@ REPORT_FILE = "report.html"
 REPLANS_FILE = "replans.csv"
 HINDSIGHT_FILE = "hindsight.csv"
 WHY_FILE = "why.json"
+ASSETS_FILE = "assets.csv"
 RESULT_FILES = frozenset(
     {
         SCHEDULE_FILE,
         SESSIONS_FILE,
         GROUPS_FILE,
         LINES_FILE,
+        ASSETS_FILE,
         OPTIMUM_FILE,
         SUMMARY_FILE,
         REPORT_FILE,
@@ -99,6 +108,21 @@ class WrittenGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WrittenAsset:
+    """What a result says of one asset in each of T steps.
+
+    Args:
+        asset_id: The asset, or the session of a vehicle.
+        power_kw: (T,), kW, below zero where it feeds in.
+        stored_kwh: (T,), kWh, NaN where nothing is said.
+    """
+
+    asset_id: str
+    power_kw: FloatArray
+    stored_kwh: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WrittenResult:
     """What the files of a result say; well-formed, of sessions and groups of the scenario, and not yet rechecked.
 
@@ -111,6 +135,7 @@ class WrittenResult:
         sessions: The rows of sessions.csv, each session once.
         edges_s: (T + 1,), edges of the steps of groups.csv, seconds since the epoch.
         groups: What groups.csv says of every group of the site, in the site's order.
+        assets: What assets.csv says; empty without one.
     """
 
     summary: SummaryFile
@@ -121,6 +146,7 @@ class WrittenResult:
     sessions: tuple[SessionResultRow, ...]
     edges_s: FloatArray
     groups: tuple[WrittenGroup, ...]
+    assets: tuple[WrittenAsset, ...] = ()
 
 
 def summarize(
@@ -161,6 +187,8 @@ def summarize(
         "unmet_energy_kwh": _total(schedule.unmet_energy_kwh),
         "unreachable_energy_kwh": _total(schedule.unreachable_energy_kwh),
         "energy_cost": _total(schedule.energy_cost),
+        "total_cost": _total(schedule.total_cost),
+        **{name: _total(value) for name, value in asdict(schedule.costs or Costs()).items()},
         "peak_import_kw": _total(schedule.peak_import_kw),
         "lowest_share": _total(schedule.lowest_share),
         "jain_index": _total(schedule.jain_index),
@@ -215,6 +243,8 @@ def write_result(
         _write_rows(partial / GROUPS_FILE, GroupRow, group_rows(schedule, zone))
         if schedule.lines:
             _write_rows(partial / LINES_FILE, LineRow, line_rows(schedule, zone))
+        if schedule.assets:
+            _write_rows(partial / ASSETS_FILE, AssetRow, asset_rows(schedule, zone))
         # A window that follows from the sessions leaves nobody out: outside of it the plan is zero, and is answered so.
         chosen = options.start is not None or options.end is not None
         window = (schedule.grid.start, schedule.grid.end) if chosen else None
@@ -274,6 +304,7 @@ def read_result(folder: Path, scenario: Scenario) -> WrittenResult:
         sessions=sessions,
         edges_s=edges_s,
         groups=groups,
+        assets=_read_assets(folder, scenario, edges_s),
     )
 
 
@@ -337,7 +368,32 @@ def _read_groups(folder: Path, group_ids: Sequence[str]) -> tuple[FloatArray, tu
     return np.array(_edges_s(rows[group_ids[0]])), groups
 
 
-def _edges_s(steps: Sequence[GroupRow]) -> list[float]:
+def _read_assets(folder: Path, scenario: Scenario, edges_s: FloatArray) -> tuple[WrittenAsset, ...]:
+    path = locate(folder, ASSETS_FILE)
+    if path is None:
+        return ()
+    known = {asset.asset_id for asset in scenario.site.assets}
+    known |= {session.session_id for session in scenario.sessions if session.has_known_state}
+    table = Table.open(path, AssetRow)
+    rows: dict[str, list[AssetRow]] = {}
+    for index, row in table.rows():
+        if row.asset_id not in known:
+            raise table.error(index, "the scenario has no such asset", field="asset_id", value=row.asset_id)
+        rows.setdefault(row.asset_id, []).append(row)
+    for asset_id, steps in rows.items():
+        if _edges_s(steps) != edges_s.tolist() or any(a.end != b.start for a, b in pairwise(steps)):
+            raise FileInputError(ASSETS_FILE, f"asset {asset_id!r} has other steps than {GROUPS_FILE}")
+    return tuple(
+        WrittenAsset(
+            asset_id=asset_id,
+            power_kw=np.array([step.power_kw for step in steps]),
+            stored_kwh=np.array([math.nan if step.stored_kwh is None else step.stored_kwh for step in steps]),
+        )
+        for asset_id, steps in rows.items()
+    )
+
+
+def _edges_s(steps: Sequence[GroupRow] | Sequence[AssetRow]) -> list[float]:
     return [steps[0].start.timestamp(), *(step.end.timestamp() for step in steps)]
 
 
@@ -420,6 +476,28 @@ def _group_columns(group: GroupResult, edges: Sequence[str], prices: Sequence[ob
         _cells(group.limit_kw),
         prices,
         _cells(group.shadow_price_per_kwh),
+        _cells_or_none(group.export_limit_kw, steps),
+        _cells_or_none(group.export_shadow_price_per_kwh, steps),
+    )
+
+
+def asset_rows(schedule: Schedule, zone: tzinfo) -> Iterable[Sequence[object]]:
+    """The cells of assets.csv, in the order of the fields of `AssetRow`."""
+    edges = _iso_texts(schedule.grid.edges_s, zone)
+    for asset in schedule.assets:
+        yield from zip(*_asset_columns(asset, edges), strict=True)
+
+
+def _asset_columns(asset: AssetResult, edges: Sequence[str]) -> Iterable[Iterable[object]]:
+    steps = len(edges) - 1
+    return (
+        list(repeat(asset.asset_id, steps)),
+        list(repeat(asset.category.value, steps)),
+        edges[:-1],
+        edges[1:],
+        _rounded(asset.power_kw),
+        _cells_or_none(asset.stored_kwh, steps),
+        _cells_or_none(asset.available_kw, steps),
     )
 
 
@@ -475,6 +553,10 @@ def _rounded(values: FloatArray) -> list[float]:
 def _cells(values: FloatArray) -> list[object]:
     """Values as cells: empty where there is none."""
     return [value if math.isfinite(value) else "" for value in _rounded(values)]
+
+
+def _cells_or_none(values: FloatArray | None, count: int) -> list[object]:
+    return list(repeat("", count)) if values is None else _cells(values)
 
 
 def _total(value: float) -> float | None:

@@ -6,34 +6,41 @@ import csv
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from datetime import tzinfo
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from models.domain.day import DriverStatement, ReceivedForecast, RecordedDay, forecasts_in_force
 from models.domain.scenario import Scenario
+from models.domain.series import Series
 from models.domain.session import ChargingSession
 from models.domain.time_grid import FloatArray
 from models.domain.uncertainty import Uncertainty
 from models.errors import FileInputError, InputError, PriceGapError
 from models.oscp.v20 import UpdateGroupCapacityForecast
+from optimizer.scenario_io.asset_schemas import AssetPowerRow, CarbonRow, DemandChargeEntry, TariffFile
 from optimizer.scenario_io.checks import (
     FORECASTS_FILE,
     SITE_FILE,
+    TARIFF_FILE,
     cell,
     check_site,
     listed,
+    read_carbon,
+    read_powers,
     read_received,
     read_recorded_prices,
     read_recorded_sessions,
+    read_tariff,
     session_notes,
     unknown_fields_note,
 )
 from optimizer.scenario_io.files import first_problem, locate, new_folder, read_json, require_file, require_folder
 from optimizer.scenario_io.schemas import (
+    BATTERY_COLUMNS,
     PriceRow,
     ReceivedMessage,
     RecordedPriceRow,
@@ -52,6 +59,7 @@ RowT = TypeVar("RowT", bound=BaseModel)
 _Messages = TypeAdapter(Annotated[tuple[ReceivedMessage, ...], Field(max_length=MAX_MESSAGES)])
 _Site = TypeAdapter(SiteFile)
 _Uncertainty = TypeAdapter(UncertaintyFile)
+_Tariff = TypeAdapter(TariffFile)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -105,8 +113,8 @@ def load_scenario(folder: Path) -> LoadedScenario:
     """Read a scenario folder.
 
     Args:
-        folder: Holds site.json and sessions.csv (or sessions.parquet); prices.csv (or prices.parquet), forecasts.json
-            and uncertainty.json where there are any.
+        folder: Holds site.json and sessions.csv; prices.csv, tariff.json, forecasts.json, uncertainty.json,
+            generation.csv, base_load.csv and carbon.csv where there are any. Every CSV file may be Parquet.
 
     Returns:
         The scenario, with notes on what looks odd in it.
@@ -128,26 +136,83 @@ def load_scenario(folder: Path) -> LoadedScenario:
     notes += ignored_columns_note(sessions_table)
     notes += session_notes(sessions, site)
 
+    tables = _Tables.of(folder)
     tariff, price_known_s = None, None
-    prices_table = _table(folder, "prices", RecordedPriceRow)
-    if prices_table is not None:
-        tariff, price_known_s = read_recorded_prices(prices_table, site.time_zone)
-        notes += ignored_columns_note(prices_table)
+    if tables.prices is not None:
+        tariff, price_known_s = read_recorded_prices(tables.prices, site.time_zone)
+    generators = [asset.asset_id for asset in site.generators]
+    generation = read_powers(tables.generation, generators, "generator", site.time_zone)
+    base_loads = [asset.asset_id for asset in site.base_loads]
+    base_load = read_powers(tables.base_load, base_loads, "base load", site.time_zone)
+    carbon = None if tables.carbon is None else read_carbon(tables.carbon, site.time_zone)
+    notes += tables.notes
 
     path = locate(folder, FORECASTS_FILE)
     messages = () if path is None else read_messages(path)
     forecasts = read_received(messages, site)
-    scenario = Scenario(site=site, sessions=sessions, tariff=tariff, forecasts=forecasts_in_force(forecasts))
+    scenario = Scenario(
+        site=site,
+        sessions=sessions,
+        tariff=tariff,
+        forecasts=forecasts_in_force(forecasts),
+        generation_kw=generation,
+        base_load_kw=base_load,
+        carbon_kg_per_kwh=carbon,
+    )
+    price_file = "" if tables.prices is None else tables.prices.name
+    path = locate(folder, TARIFF_FILE)
+    if path is not None:
+        scenario, price_file = with_tariff(scenario, read_json(path, _Tariff), price_file)
     return LoadedScenario(
         scenario=scenario,
         notes=notes,
         messages=tuple(received.message for received in messages),
-        price_file="" if prices_table is None else prices_table.name,
+        price_file=price_file,
         statements=statements,
         received=forecasts,
         price_known_s=price_known_s,
         uncertainty=_read_uncertainty(folder),
     )
+
+
+def with_tariff(scenario: Scenario, tariff: TariffFile, price_file: str) -> tuple[Scenario, str]:
+    """A scenario with the prices and demand charges of a tariff file, and the file that has its prices.
+
+    Raises:
+        FileInputError: Prices are there already, two overlap, or two charges have one id.
+    """
+    known_s = [*scenario.fixed_edges_s().tolist()]
+    known_s += [instant for session in scenario.sessions for instant in (session.arrival_s, session.departure_s)]
+    energy, charges = read_tariff(tariff, scenario.tariff, known_s, scenario.site.time_zone)
+    changed = replace(scenario, tariff=energy, demand_charges=charges)
+    return changed, TARIFF_FILE if tariff.energy else price_file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tables:
+    """Files that a scenario may have or not."""
+
+    prices: Table[RecordedPriceRow] | None
+    generation: Table[AssetPowerRow] | None
+    base_load: Table[AssetPowerRow] | None
+    carbon: Table[CarbonRow] | None
+
+    @classmethod
+    def of(cls, folder: Path) -> _Tables:
+        return cls(
+            prices=_table(folder, "prices", RecordedPriceRow),
+            generation=_table(folder, "generation", AssetPowerRow),
+            base_load=_table(folder, "base_load", AssetPowerRow),
+            carbon=_table(folder, "carbon", CarbonRow),
+        )
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of them nobody reads."""
+        notes: tuple[str, ...] = () if self.prices is None else ignored_columns_note(self.prices)
+        for table in (self.generation, self.base_load):
+            notes += () if table is None else ignored_columns_note(table)
+        return notes + (() if self.carbon is None else ignored_columns_note(self.carbon))
 
 
 def write_scenario(
@@ -161,7 +226,8 @@ def write_scenario(
 
     Args:
         folder: Where; missing or empty. It appears complete or not at all.
-        scenario: What to write; its previous plan and its forecasts are not written.
+        scenario: What to write; its previous plan and its forecasts are not written. Prices that recur are written as
+            those they come to, demand charges as tariff.json.
         forecast_messages: The messages its forecasts come from, in order of arrival.
         statements: What drivers said, by session.
 
@@ -177,6 +243,7 @@ def write_scenario(
         if scenario.tariff is not None:
             prices = _written(lambda tariff: list(price_rows(tariff)), scenario.tariff, "tariff")
             _write_rows(partial / "prices.csv", PriceRow, prices, zone)
+        _write_series(partial, scenario, zone)
         if forecast_messages:
             text = json.dumps([_exact(message) for message in forecast_messages], indent=2, ensure_ascii=False)
             (partial / FORECASTS_FILE).write_text(text + "\n", encoding="utf-8")
@@ -191,6 +258,34 @@ def _write_sessions(path: Path, scenario: Scenario, statements: Mapping[str, Dri
 
     rows = (_written(row, session, f"session {session.session_id!r}") for session in scenario.sessions)
     _write_rows(path, RecordedSessionRow if statements else SessionRow, rows, scenario.site.time_zone)
+
+
+def _write_series(folder: Path, scenario: Scenario, zone: tzinfo) -> None:
+    """Write the powers of assets, carbon and demand charges, as far as there are any."""
+    for stem, powers in (("generation", scenario.generation_kw), ("base_load", scenario.base_load_kw)):
+        if powers:
+            rows = [
+                _written(lambda values: AssetPowerRow(**values), values, f"power of {values['asset_id']!r}")
+                for asset_id, series in powers.items()
+                for values in _blocks(series, "power_kw", asset_id=asset_id)
+            ]
+            _write_rows(folder / f"{stem}.csv", AssetPowerRow, rows, zone)
+    if scenario.carbon_kg_per_kwh is not None:
+        blocks = _blocks(scenario.carbon_kg_per_kwh, "carbon_kg_per_kwh")
+        carbon = [_written(lambda values: CarbonRow(**values), values, "carbon intensity") for values in blocks]
+        _write_rows(folder / "carbon.csv", CarbonRow, carbon, zone)
+    if scenario.demand_charges:
+        tariff = TariffFile(demand_charges=tuple(map(DemandChargeEntry.from_domain, scenario.demand_charges)))
+        text = tariff.model_dump_json(by_alias=True, indent=2)
+        (folder / TARIFF_FILE).write_text(text + "\n", encoding="utf-8")
+
+
+def _blocks(series: Series, field: str, **others: str) -> Iterator[dict[str, Any]]:
+    for start_s, end_s, value in zip(
+        series.start_s.tolist(), series.end_s.tolist(), series.value.tolist(), strict=True
+    ):
+        start, end = (datetime.fromtimestamp(second, tz=UTC) for second in (start_s, end_s))
+        yield {**others, "start": start, "end": end, field: value}
 
 
 def _table(folder: Path, stem: str, row_type: type[RowT]) -> Table[RowT] | None:
@@ -248,7 +343,13 @@ def _written(convert: Callable[[DomainT], WrittenT], value: DomainT, name: str) 
 
 
 def _write_rows(path: Path, row_type: type[BaseModel], rows: Iterable[BaseModel], zone: tzinfo) -> None:
-    columns = list(row_type.model_fields)
+    """Write rows; of the columns about batteries those that a row fills."""
+    rows = list(rows)
+    columns = [
+        name
+        for name, field in row_type.model_fields.items()
+        if name not in BATTERY_COLUMNS or any(getattr(row, name) != field.default for row in rows)
+    ]
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(columns)

@@ -14,19 +14,28 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from models.domain.asset import (
+    MAX_STORED_KWH,
+    MAX_WEAR_PRICE_PER_KWH,
+    MIN_EFFICIENCY,
+    BaseLoad,
+    ChargeCurve,
+    Generator,
+    Storage,
+)
+from models.domain.bounds import MAX_POWER_KW
 from models.domain.capacity import Phase
 from models.domain.connection import Connection
 from models.domain.day import DriverStatement
 from models.domain.group import (
     MAX_CURRENT_A,
-    MAX_POWER_KW,
     CapacityGroup,
     Charger,
     LimitCounts,
     LineLimit,
     Site,
 )
-from models.domain.session import ChargingSession
+from models.domain.session import MAX_CAPACITY_KWH, MIN_CAPACITY_KWH, ChargingSession
 from models.domain.tariff import EnergyTariff, PriceBlock
 from models.domain.uncertainty import MAX_SURPRISES, DepartureErrors, Surprise, Uncertainty
 from models.errors import InputError
@@ -47,6 +56,8 @@ MAX_PRIORITY_CLASS = 99
 MAX_VOLTAGE_V = 100_000.0
 MAX_GROUPS = 10_000
 MAX_LEVELS = 1_000
+MAX_ASSETS = 10_000
+MAX_POINTS = 100
 MAX_CHARGERS = 1_000_000
 MAX_LINE_LIMITS = 10_000
 MAX_WEIGHT = 1_000.0
@@ -81,6 +92,10 @@ CURRENCY_PATTERN = "^[A-Z]{3}$"
 # Never strict: text is the only way to write a time.
 Instant = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_calendar_time), AfterValidator(_utc)]
 Id = Annotated[str, Field(min_length=1, max_length=128, pattern=ID_PATTERN)]
+Efficiency = Annotated[float, Field(ge=MIN_EFFICIENCY, le=1, allow_inf_nan=False)]
+StateOfCharge = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+StoredKwh = Annotated[float, Field(ge=0, le=MAX_STORED_KWH, allow_inf_nan=False)]
+WearPrice = Annotated[float, Field(ge=0, le=MAX_WEAR_PRICE_PER_KWH, allow_inf_nan=False)]
 PowerKw = Annotated[float, Field(ge=0, le=MAX_POWER_KW, allow_inf_nan=False)]
 CurrentA = Annotated[float, Field(ge=0, le=MAX_CURRENT_A, allow_inf_nan=False)]
 Weight = Annotated[float, Field(ge=-MAX_WEIGHT, le=MAX_WEIGHT, allow_inf_nan=False)]
@@ -177,8 +192,8 @@ class GroupEntry(SiteEntry):
     )
     limit_counts: LimitCounts = Field(
         default=LimitCounts.FLEXIBLE,
-        description="Whose power the limits count: FLEXIBLE: the chargers'; TOTAL: all behind the connection, so "
-        "that measured consumption and generation change what is left for the chargers",
+        description="Whose power the limits count: FLEXIBLE: that of chargers and storages; TOTAL: all behind the "
+        "connection, so that base load and generation, forecast or measured, change what is left for them",
     )
 
     @classmethod
@@ -292,8 +307,114 @@ class LineLimitEntry(SiteEntry):
         )
 
 
+class AssetEntry(SiteEntry):
+    """What hangs on a group and is no charger."""
+
+    asset_id: Id = Field(description="Unique among storages, generators and base loads")
+    group_id: Id = Field(description="The group it hangs on")
+    phases: Phase = Field(default=Phase.UNKNOWN, description="As of a charger")
+
+
+class StorageEntry(AssetEntry):
+    """A stationary battery of a site."""
+
+    max_charge_kw: PowerKw = Field(description="The most it draws, kW")
+    max_discharge_kw: PowerKw = Field(description="The most it feeds in, kW")
+    energy_kwh: StoredKwh = Field(description="What is in it at the begin of the window, kWh")
+    max_energy_kwh: StoredKwh = Field(description="The most it may hold: its usable capacity, kWh")
+    min_energy_kwh: StoredKwh = Field(default=0.0, description="What stays in it at all times, kWh")
+    final_energy_kwh: StoredKwh | None = Field(
+        default=None,
+        description="What is to be in it at the end of the window, kWh; null for what is in it now",
+    )
+    charge_efficiency: Efficiency = Field(default=1.0, description="Stored energy per energy drawn")
+    discharge_efficiency: Efficiency = Field(default=1.0, description="Energy fed in per energy taken out")
+    wear_price_per_kwh: WearPrice = Field(default=0.0, description="What a kWh fed in costs in wear, currency per kWh")
+
+    @model_validator(mode="after")
+    def _bounds(self) -> Self:
+        self.to_domain()
+        return self
+
+    @classmethod
+    def from_domain(cls, storage: Storage) -> Self:
+        """The entry of a storage."""
+        return cls(**{name: getattr(storage, name) for name in cls.model_fields})
+
+    def to_domain(self) -> Storage:
+        """The storage.
+
+        Raises:
+            InputError: The state or a bound lies outside the others.
+        """
+        return Storage(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class GeneratorEntry(AssetEntry):
+    """A source of a site, whose power is in generation.csv."""
+
+    curtailable: bool = Field(default=False, description="Whether it may be told to give less")
+
+    @classmethod
+    def from_domain(cls, generator: Generator) -> Self:
+        """The entry of a generator."""
+        return cls(**{name: getattr(generator, name) for name in cls.model_fields})
+
+    def to_domain(self) -> Generator:
+        """The generator."""
+        return Generator(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class BaseLoadEntry(AssetEntry):
+    """Consumption of a site that nobody controls, whose power is in base_load.csv."""
+
+    @classmethod
+    def from_domain(cls, load: BaseLoad) -> Self:
+        """The entry of a base load."""
+        return cls(**{name: getattr(load, name) for name in cls.model_fields})
+
+    def to_domain(self) -> BaseLoad:
+        """The base load."""
+        return BaseLoad(**{name: getattr(self, name) for name in type(self).model_fields})
+
+
+class CurvePointEntry(SiteEntry):
+    """A point of a charge curve."""
+
+    soc: StateOfCharge = Field(description="State of charge, 0 to 1")
+    power_kw: PowerKw = Field(description="The most power there, kW")
+
+
+class ChargeCurveEntry(SiteEntry):
+    """What a battery takes by its state of charge: flat up to the first point, then from point to point."""
+
+    curve_id: Id = Field(description="Unique within the site")
+    points: tuple[CurvePointEntry, ...] = Field(
+        min_length=1, max_length=MAX_POINTS, description="States increase and end at 1; powers fall ever faster"
+    )
+
+    @model_validator(mode="after")
+    def _shape(self) -> Self:
+        self.to_domain()
+        return self
+
+    @classmethod
+    def from_domain(cls, curve: ChargeCurve) -> Self:
+        """The entry of a charge curve."""
+        points = tuple(CurvePointEntry(soc=soc, power_kw=power_kw) for soc, power_kw in curve.points)
+        return cls(curve_id=curve.curve_id, points=points)
+
+    def to_domain(self) -> ChargeCurve:
+        """The charge curve.
+
+        Raises:
+            InputError: The points are not those of one.
+        """
+        return ChargeCurve(curve_id=self.curve_id, points=tuple((point.soc, point.power_kw) for point in self.points))
+
+
 class SiteFile(BaseModel):
-    """site.json: groups and chargers."""
+    """site.json: groups, chargers and other assets."""
 
     model_config = ConfigDict(frozen=True, extra="allow", validate_by_name=True, validate_by_alias=True)
 
@@ -316,6 +437,25 @@ class SiteFile(BaseModel):
     line_limits: tuple[LineLimitEntry, ...] = Field(
         default=(), max_length=MAX_LINE_LIMITS, description="Windings, neutrals and other lines with a limit in A"
     )
+    storages: tuple[StorageEntry, ...] = Field(
+        default=(), max_length=MAX_ASSETS, description="Stationary batteries; may be left out"
+    )
+    generators: tuple[GeneratorEntry, ...] = Field(
+        default=(), max_length=MAX_ASSETS, description="Sources whose power is forecast; may be left out"
+    )
+    base_loads: tuple[BaseLoadEntry, ...] = Field(
+        default=(), max_length=MAX_ASSETS, description="Consumption that nobody controls; may be left out"
+    )
+    charge_curves: tuple[ChargeCurveEntry, ...] = Field(
+        default=(), max_length=MAX_ASSETS, description="What batteries of vehicles take by their state; may be left out"
+    )
+    carbon_price_per_kg: float = Field(
+        default=0.0,
+        ge=0,
+        le=MAX_PRICE_PER_KWH,
+        allow_inf_nan=False,
+        description="What a kg of carbon dioxide counts in the plan, currency per kg",
+    )
 
     @classmethod
     def from_domain(cls, site: Site) -> Self:
@@ -329,13 +469,19 @@ class SiteFile(BaseModel):
             groups=tuple(GroupEntry.from_domain(group) for group in site.groups),
             chargers=tuple(ChargerEntry.from_domain(charger) for charger in site.chargers),
             line_limits=tuple(LineLimitEntry.from_domain(line) for line in site.line_limits),
+            storages=tuple(StorageEntry.from_domain(storage) for storage in site.storages),
+            generators=tuple(GeneratorEntry.from_domain(generator) for generator in site.generators),
+            base_loads=tuple(BaseLoadEntry.from_domain(load) for load in site.base_loads),
+            charge_curves=tuple(ChargeCurveEntry.from_domain(curve) for curve in site.charge_curves),
+            carbon_price_per_kg=site.carbon_price_per_kg,
         )
 
     def to_domain(self) -> Site:
         """The site.
 
         Raises:
-            InputError: A group or charger is named twice, a parent or group is unknown, or the parents form a cycle.
+            InputError: A group, charger, asset or curve is named twice, a parent or group is unknown, or the parents
+                form a cycle.
         """
         return Site(
             site_id=self.site_id,
@@ -345,6 +491,11 @@ class SiteFile(BaseModel):
             currency=self.currency,
             nominal_voltage_v=self.nominal_voltage_v,
             line_limits=tuple(line.to_domain() for line in self.line_limits),
+            storages=tuple(storage.to_domain() for storage in self.storages),
+            generators=tuple(generator.to_domain() for generator in self.generators),
+            base_loads=tuple(load.to_domain() for load in self.base_loads),
+            charge_curves=tuple(curve.to_domain() for curve in self.charge_curves),
+            carbon_price_per_kg=self.carbon_price_per_kg,
         )
 
 
@@ -375,6 +526,37 @@ class SessionRow(BaseModel):
         le=MAX_PRIORITY_CLASS,
         description="Rank before all weights, the lowest number first: nobody is served at the cost of a lower number",
     )
+    discharge_power_kw: PowerKw = Field(default=0.0, description="The most it feeds in, kW; 0 where it does not")
+    battery_capacity_kwh: (
+        Annotated[float, Field(ge=MIN_CAPACITY_KWH, le=MAX_CAPACITY_KWH, allow_inf_nan=False)] | None
+    ) = Field(default=None, description="What its battery holds, kWh; needed with any of the fields about its state")
+    arrival_soc: StateOfCharge | None = Field(default=None, description="State of charge at arrival, 0 to 1; as needed")
+    target_soc: StateOfCharge | None = Field(
+        default=None,
+        description="State of charge wanted at departure, 0 to 1: what that takes at the plug is asked for where it is "
+        "more than energy_kwh",
+    )
+    min_soc: StateOfCharge = Field(default=0.0, description="State of charge below which it does not feed in, 0 to 1")
+    charge_efficiency: Efficiency = Field(default=1.0, description="Energy stored per energy drawn at the plug")
+    discharge_efficiency: Efficiency = Field(default=1.0, description="Energy fed in at the plug per energy taken out")
+    wear_price_per_kwh: WearPrice = Field(default=0.0, description="What a kWh fed in costs in wear, currency per kWh")
+    charge_curve_id: Id | None = Field(
+        default=None, description="Charge curve of the site that bounds its power by its state; absent for none"
+    )
+
+    @model_validator(mode="after")
+    def _battery(self) -> Self:
+        if self.model_fields_set.isdisjoint(BATTERY_COLUMNS):
+            return self
+        for name, asks in (
+            ("discharge_power_kw", self.discharge_power_kw > 0),
+            ("target_soc", self.target_soc is not None),
+            ("charge_curve_id", self.charge_curve_id is not None),
+        ):
+            for needed in ("battery_capacity_kwh", "arrival_soc"):
+                if asks and getattr(self, needed) is None:
+                    raise PydanticCustomError("state", "it needs {needed}; fill it", {"field": name, "needed": needed})
+        return self
 
     @model_validator(mode="after")
     def _stay(self) -> Self:
@@ -403,7 +585,16 @@ class SessionRow(BaseModel):
             priority=session.priority,
             vehicle_phases=session.vehicle_phases,
             priority_class=session.priority_class,
+            **{name: getattr(session, name) for name in BATTERY_FIELDS},
         )
+
+    @property
+    def asked_energy_kwh(self) -> float:
+        """What it asks for at the plug, kWh: as stated, or what the wanted state of charge takes, if that is more."""
+        if self.target_soc is None or self.arrival_soc is None or self.battery_capacity_kwh is None:
+            return self.energy_kwh
+        missing_kwh = (self.target_soc - self.arrival_soc) * self.battery_capacity_kwh
+        return max(self.energy_kwh, missing_kwh / self.charge_efficiency)
 
     def to_domain(self) -> ChargingSession:
         """The session."""
@@ -412,12 +603,30 @@ class SessionRow(BaseModel):
             charger_id=self.charger_id,
             arrival=self.arrival,
             departure=self.departure,
-            energy_kwh=self.energy_kwh,
+            energy_kwh=self.asked_energy_kwh,
             max_power_kw=self.max_power_kw,
             priority=self.priority,
             vehicle_phases=self.vehicle_phases,
             priority_class=self.priority_class,
+            # Most rows say nothing of a battery, and a million of them are read in seconds.
+            **{name: getattr(self, name) for name in self.model_fields_set & BATTERY_FIELDS},
         )
+
+
+BATTERY_COLUMNS = (
+    "discharge_power_kw",
+    "battery_capacity_kwh",
+    "arrival_soc",
+    "target_soc",
+    "min_soc",
+    "charge_efficiency",
+    "discharge_efficiency",
+    "wear_price_per_kwh",
+    "charge_curve_id",
+)
+"""Columns of sessions.csv that are about a battery: a file has them where a session needs one."""
+BATTERY_FIELDS = frozenset(BATTERY_COLUMNS) - {"target_soc"}
+"""Those that a session has; the state wanted becomes the energy asked for."""
 
 
 class RecordedSessionRow(SessionRow):

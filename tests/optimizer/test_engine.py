@@ -663,7 +663,7 @@ class TestFallback:
         """Where the optimum's energies come out doubled, verification refuses them, a heuristic stands in, and the
         refusal is logged with the site.
         """
-        monkeypatch.setattr(optimum, "tidy", lambda problem, energy_kwh: 2.0 * energy_kwh)
+        monkeypatch.setattr(optimum, "tidy", lambda problem, energy_kwh, _: 2.0 * energy_kwh)
 
         with caplog.at_level(logging.ERROR):
             plan = optimize(self.scenario, HOURLY)

@@ -140,8 +140,10 @@ class TestWriting:
             "100.0",
             "0.2",
             "0.05",
+            "",
+            "",
         ]
-        assert list(second.values())[3:] == ["0.0", "", "0.3", ""]
+        assert list(second.values())[3:] == ["0.0", "", "0.3", "", "", ""]
         assert [row["price_per_kwh"] for row in table(tmp_path / "b" / "groups.csv")] == ["", ""]
 
     def test_optimum_answers_the_forecast_block_by_block(self, tmp_path: Path) -> None:
@@ -237,6 +239,15 @@ class TestSummary:
             "unmet_energy_kwh": 0.0,
             "unreachable_energy_kwh": 0.0,
             "energy_cost": 2.0,
+            "total_cost": 2.0,
+            "import_energy_kwh": 0.0,
+            "export_energy_kwh": 0.0,
+            "export_revenue": 0.0,
+            "wear_cost": 0.0,
+            "demand_cost": 0.0,
+            "carbon_kg": 0.0,
+            "carbon_cost": 0.0,
+            "curtailed_energy_kwh": 0.0,
             "peak_import_kw": 10.0,
             "lowest_share": 1.0,
             "jain_index": 1.0,

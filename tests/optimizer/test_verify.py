@@ -329,6 +329,7 @@ class TestTree:
             power_kw=powers,
             groups=tuple(replace(group, power_kw=np.array([group_kw[group.group_id]])) for group in base.groups),
             peak_import_kw=float(powers.sum()),
+            costs=None,
         )
 
     def test_full_at_every_level_holds(self) -> None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from models.domain.asset import share_on
 from models.domain.capacity import (
     SINGLE_PHASES,
     CapacityBlock,
@@ -206,10 +207,12 @@ def to_optimum_messages(
         value = energy planned in the block / hours of the block inside the plan
 
     in the block's own phase and unit (an energy unit: the energy planned), never above the capacity the block states.
+    The power is what the flexible assets, vehicles and storages, draw together, zero where they feed in on balance: an
+    OPTIMUM has no direction, so that blocks of GENERATION are held and not answered.
 
     Args:
         schedule: The plan.
-        site: Groups and chargers; a group's power is that of all sessions below it.
+        site: Groups and chargers; a group's power is that of all sessions and storages below it.
         forecasts: What the groups may draw.
         window: Blocks are cut to it and left out beyond it; None answers every block, with zero where there is no plan.
         ampere_all_per_conductor: Whether the peer takes A with phase ALL for the current of each of three conductors;
@@ -235,7 +238,8 @@ def to_optimum_messages(
                 charger.share_on(phase) if group.group_id in site.path(charger.group_id) else 0.0
                 for charger in chargers
             ]
-            planned_kw, planned_hours = _planned_power(schedule, np.array(share), blocks)
+            storages_kw = _storage_power(schedule, site, group.group_id, phase)
+            planned_kw, planned_hours = _planned_power(schedule, np.array(share), storages_kw, blocks)
             answered += [
                 _to_wire_block(
                     block,
@@ -345,14 +349,26 @@ def _clipped(blocks: Iterable[CapacityBlock], window: tuple[datetime, datetime] 
     return kept
 
 
+def _storage_power(schedule: Schedule, site: Site, group_id: str, phase: Phase) -> FloatArray:
+    """Power of all storages below a group on a phase: (T,), kW, below zero where they feed in."""
+    power_kw = np.zeros(schedule.grid.steps)
+    storages = {storage.asset_id: storage for storage in site.storages}
+    for result in schedule.assets:
+        storage = storages.get(result.asset_id)
+        if storage is not None and group_id in site.path(storage.group_id):
+            power_kw += share_on(storage.phases, phase) * result.power_kw
+    return power_kw
+
+
 def _planned_power(
-    schedule: Schedule, share: FloatArray, blocks: Sequence[CapacityBlock]
+    schedule: Schedule, share: FloatArray, storages_kw: FloatArray, blocks: Sequence[CapacityBlock]
 ) -> tuple[FloatArray, FloatArray]:
     """Mean power over what of each block lies inside the plan, and how long that is.
 
     Args:
         schedule: The plan, K rows of S sessions.
         share: (S,), how much of each session's power counts.
+        storages_kw: (T,), what storages draw besides, kW.
         blocks: B blocks.
 
     Returns:
@@ -363,7 +379,10 @@ def _planned_power(
     end_s = np.clip([block.end.timestamp() for block in blocks], grid_start_s, grid_end_s)
     hours = (end_s - start_s) / SECONDS_PER_HOUR
     energy_until = _cumulative_energy(schedule, share)
+    stored_kwh = np.concatenate(([0.0], np.cumsum(storages_kw * schedule.grid.step_hours)))
     energy_kwh = energy_until(end_s) - energy_until(start_s)
+    energy_kwh += np.interp(end_s, schedule.grid.edges_s, stored_kwh)
+    energy_kwh -= np.interp(start_s, schedule.grid.edges_s, stored_kwh)
     return np.divide(energy_kwh, hours, out=np.zeros_like(hours), where=hours > 0), hours
 
 
