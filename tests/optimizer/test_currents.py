@@ -19,6 +19,7 @@ from models.domain.group import CapacityGroup, Charger, LineLimit
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
 from models.errors import InputError, VerificationError
+from models.oscp.v20 import to_optimum_messages
 from optimizer import optimize, verify
 from optimizer.currents import SideFinder, side_angles, with_sides
 from optimizer.lines import largest_sum
@@ -222,6 +223,25 @@ class TestForecastsInAmpere:
         schedule = planned(make_scenario(site=base.site, sessions=base.sessions, forecasts=[message]))
 
         assert power_kw(schedule) == pytest.approx([4.0])
+
+    @pytest.mark.parametrize(
+        ("connections", "phase", "stated"),
+        [
+            (["L1-L2"], Phase.ONE, 16.0),
+            (["L1-L2", "L3-L1"], Phase.ONE, 16.0),
+            (["L1-N", "L2-N"], Phase.ALL, 16.0),
+            (["L1-L2-L3"], Phase.ALL, 16.0),
+        ],
+    )
+    def test_the_answer_is_the_current_on_the_conductor(
+        self, connections: list[str], phase: Phase, stated: float
+    ) -> None:
+        """What was planned up to a limit in A is answered with that limit, for ALL with the fullest conductor."""
+        scenario = self.scenario(connections, stated, phase)
+
+        messages = to_optimum_messages(planned(scenario), scenario.site, scenario.forecasts, window=None)
+
+        assert [block.capacity for block in messages[0].forecasted_blocks] == pytest.approx([stated], abs=1e-3)
 
     def test_balanced_chargers_need_no_lines(self) -> None:
         """Where the limit in kW holds the currents already, nothing is added to the program."""
