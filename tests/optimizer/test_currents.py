@@ -324,6 +324,18 @@ class TestShadowPrices:
         saved = 10.0 * (before.unmet_energy_kwh - after.unmet_energy_kwh)
         assert before.lines[0].shadow_price_per_kwh[0] * wider_a * KW_PER_A == pytest.approx(saved, rel=1e-3)
 
+    def test_each_line_its_own(self) -> None:
+        """Where two lines bind, each has what widening it alone saves."""
+        connections, limits_a = ["L1-L2", "L3-L1", "L2-L3", "L2-N"], (32.0, 25.0, 1000.0)
+        before = planned(hungry(connections, limits_a))
+
+        for index, line in enumerate(before.lines[:2]):
+            wider_a = (limits_a[0] + 0.01 * (index == 0), limits_a[1] + 0.01 * (index == 1), limits_a[2])
+            after = planned(hungry(connections, wider_a))
+            saved = 10.0 * (before.unmet_energy_kwh - after.unmet_energy_kwh)
+            assert saved > 0.0
+            assert line.shadow_price_per_kwh[0] * 0.01 * KW_PER_A == pytest.approx(saved, rel=1e-3)
+
 
 class TestSums:
     """The largest partial sum of phasors, and polygons around it."""
