@@ -15,6 +15,7 @@ from pyomo.core.expr import LinearExpression
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from models.domain.time_grid import FloatArray
+from models.domain.uncertainty import Surprise, Uncertainty
 from models.errors import SolverError
 from optimizer.compile import compile_model
 from optimizer.engine import optimize
@@ -113,10 +114,14 @@ def test_arrays_are_those_of_pyomo(case: Case, objective: tuple[Stage, ...], has
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids="+".join)
 def test_every_choice_of_stages_compiles(objective: tuple[Stage, ...]) -> None:
-    """With prices and a plan in force no stage falls away: the program has one cost for each, in order."""
+    """With prices, a plan in force, a price of moving and a surprise no stage falls away: the program has one cost for
+    each, in order.
+    """
     plain = make_scenario(tariff=make_tariff())
     previous = optimize(plain, OptimizeOptions(strategy=Strategy.EARLIEST_DEADLINE))
-    problem = prepare(replace(plain, previous=previous), OptimizeOptions())
+    cut = Uncertainty(surprises=(Surprise(probability=0.1, capacity_share=0.5),))
+    options = OptimizeOptions(moving_price_per_kwh=0.01, uncertainty=cut if Stage.EXPECTED_UNMET in objective else None)
+    problem = prepare(replace(plain, previous=previous), options)
 
     model = pyomo_model(formulate(problem, applicable_stages(problem, objective)))
 

@@ -19,6 +19,7 @@ from models.domain.group import CapacityGroup, Charger, LineLimit
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
 from models.errors import InputError, VerificationError
+from models.oscp.v20 import to_optimum_messages
 from optimizer import optimize, verify
 from optimizer.currents import SideFinder, side_angles, with_sides
 from optimizer.lines import largest_sum
@@ -223,6 +224,25 @@ class TestForecastsInAmpere:
 
         assert power_kw(schedule) == pytest.approx([4.0])
 
+    @pytest.mark.parametrize(
+        ("connections", "phase", "stated"),
+        [
+            (["L1-L2"], Phase.ONE, 16.0),
+            (["L1-L2", "L3-L1"], Phase.ONE, 16.0),
+            (["L1-N", "L2-N"], Phase.ALL, 16.0),
+            (["L1-L2-L3"], Phase.ALL, 16.0),
+        ],
+    )
+    def test_the_answer_is_the_current_on_the_conductor(
+        self, connections: list[str], phase: Phase, stated: float
+    ) -> None:
+        """What was planned up to a limit in A is answered with that limit, for ALL with the fullest conductor."""
+        scenario = self.scenario(connections, stated, phase)
+
+        messages = to_optimum_messages(planned(scenario), scenario.site, scenario.forecasts, window=None)
+
+        assert [block.capacity for block in messages[0].forecasted_blocks] == pytest.approx([stated], abs=1e-3)
+
     def test_balanced_chargers_need_no_lines(self) -> None:
         """Where the limit in kW holds the currents already, nothing is added to the program."""
         scenario = self.scenario(["L1-L2-L3"] * 2, 16.0, Phase.ALL)
@@ -303,6 +323,18 @@ class TestShadowPrices:
 
         saved = 10.0 * (before.unmet_energy_kwh - after.unmet_energy_kwh)
         assert before.lines[0].shadow_price_per_kwh[0] * wider_a * KW_PER_A == pytest.approx(saved, rel=1e-3)
+
+    def test_each_line_its_own(self) -> None:
+        """Where two lines bind, each has what widening it alone saves."""
+        connections, limits_a = ["L1-L2", "L3-L1", "L2-L3", "L2-N"], (32.0, 25.0, 1000.0)
+        before = planned(hungry(connections, limits_a))
+
+        for index, line in enumerate(before.lines[:2]):
+            wider_a = (limits_a[0] + 0.01 * (index == 0), limits_a[1] + 0.01 * (index == 1), limits_a[2])
+            after = planned(hungry(connections, wider_a))
+            saved = 10.0 * (before.unmet_energy_kwh - after.unmet_energy_kwh)
+            assert saved > 0.0
+            assert line.shadow_price_per_kwh[0] * 0.01 * KW_PER_A == pytest.approx(saved, rel=1e-3)
 
 
 class TestSums:

@@ -214,7 +214,7 @@ class TestWriting:
 class TestSummary:
     def test_the_figures(self, scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
         """10 kWh for 2 EUR in one of two steps; no session left out; notes once, times of all phases."""
-        monkeypatch.setattr(optimizer.scenario_io.results, "_versions", lambda: {"python": "3"})
+        monkeypatch.setattr(optimizer.scenario_io.results, "versions", lambda: {"python": "3"})
         schedule = make_schedule(notes=("odd", "older"))
 
         summary = summarize(schedule, scenario, OPTIONS, notes=("odd", "first"), seconds={"write": 0.25})
@@ -227,6 +227,7 @@ class TestSummary:
             "limits": "mean",
             "pilots": "rounded",
             "fairness": "total",
+            "currents": "instantaneous",
             "site_id": "depot",
             "currency": "EUR",
             "start": "2026-03-02T09:00:00+01:00",

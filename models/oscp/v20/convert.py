@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.domain.asset import share_on
 from models.domain.capacity import (
@@ -20,7 +21,7 @@ from models.domain.capacity import (
     CapacityUnit,
     Phase,
 )
-from models.domain.group import Site
+from models.domain.group import Charger, Site
 from models.domain.measurement import (
     AssetCategory,
     EnergyReading,
@@ -68,6 +69,7 @@ RELATIVE_NOISE = 1e-12
 STORED_ENERGY_UNITS = (CapacityUnit.WH, CapacityUnit.KWH)
 """Units in which an instantaneous value is the charge of a battery."""
 
+ComplexArray = NDArray[np.complex128]
 EnergyUntil = Callable[[FloatArray], FloatArray]
 CurrentMessageT = TypeVar(
     "CurrentMessageT", GroupCapacityForecast, UpdateGroupCapacityForecast, UpdateAssetMeasurements
@@ -208,7 +210,8 @@ def to_optimum_messages(
 
     in the block's own phase and unit (an energy unit: the energy planned), never above the capacity the block states.
     The power is what the flexible assets, vehicles and storages, draw together, zero where they feed in on balance: an
-    OPTIMUM has no direction, so that blocks of GENERATION are held and not answered.
+    OPTIMUM has no direction, so that blocks of GENERATION are held and not answered. A current is that on the block's
+    conductor, for ALL that on the fullest of the three; with storages it follows from their power.
 
     Args:
         schedule: The plan.
@@ -234,12 +237,15 @@ def to_optimum_messages(
         answered: list[ForecastedBlock] = []
         for phase in forecasts.phases(group.group_id, kind):
             blocks = _clipped(forecasts.blocks(group.group_id, kind, phase), window)
-            share = [
-                charger.share_on(phase) if group.group_id in site.path(charger.group_id) else 0.0
-                for charger in chargers
-            ]
+            here = np.array([group.group_id in site.path(charger.group_id) for charger in chargers], dtype=np.float64)
+            share = np.array([charger.share_on(phase) for charger in chargers])
             storages_kw = _storage_power(schedule, site, group.group_id, phase)
-            planned_kw, planned_hours = _planned_power(schedule, np.array(share), storages_kw, blocks)
+            planned_kw, planned_hours = _planned_power(schedule, here * share, storages_kw, blocks)
+            in_amperes = np.array([block.unit is CapacityUnit.A for block in blocks], dtype=bool)
+            is_of_conductor = phase in SINGLE_PHASES or ampere_all_per_conductor
+            if in_amperes.any() and is_of_conductor and not storages_kw.any():
+                current_kw = _planned_current(schedule, _currents(site, chargers, here, phase), phase, blocks)
+                planned_kw = np.where(in_amperes, current_kw, planned_kw)
             answered += [
                 _to_wire_block(
                     block,
@@ -384,6 +390,48 @@ def _planned_power(
     energy_kwh += np.interp(end_s, schedule.grid.edges_s, stored_kwh)
     energy_kwh -= np.interp(start_s, schedule.grid.edges_s, stored_kwh)
     return np.divide(energy_kwh, hours, out=np.zeros_like(hours), where=hours > 0), hours
+
+
+def _currents(site: Site, chargers: Sequence[Charger], here: FloatArray, phase: Phase) -> ComplexArray:
+    """Current on L1, L2 and L3 for each kW of some sessions, as power of one conductor at the nominal voltage: (S, 4).
+
+    The last column is of those whose connection is not known, whatever their direction.
+    """
+    per_kw = np.zeros((len(chargers), len(SINGLE_PHASES) + 1), dtype=np.complex128)
+    for index, charger in enumerate(chargers):
+        wiring = charger.wiring
+        if wiring is None:
+            per_kw[index, -1] = 1.0 if phase in SINGLE_PHASES else 1.0 / THREE_PHASES
+        else:
+            currents_a = np.array(wiring.currents_a_per_kw(site.nominal_voltage_v, charger.voltage_v))
+            per_kw[index, :-1] = currents_a * amperes_to_kilowatts(1.0, voltage_v=site.nominal_voltage_v, conductors=1)
+    return here[:, None] * per_kw
+
+
+def _planned_current(
+    schedule: Schedule, per_kw: ComplexArray, phase: Phase, blocks: Sequence[CapacityBlock]
+) -> FloatArray:
+    """Mean current over what of each block lies inside the plan, as the power that unit A of the phase stands for.
+
+    Args:
+        schedule: The plan, K rows of S sessions.
+        per_kw: (S, 4), from `_currents`.
+        phase: The conductor, or ALL for the fullest of them.
+        blocks: B blocks.
+
+    Returns:
+        (B,), kW.
+    """
+    known = [
+        np.hypot(
+            _planned_power(schedule, per_kw[:, index].real, blocks)[0],
+            _planned_power(schedule, per_kw[:, index].imag, blocks)[0],
+        )
+        for index in ((SINGLE_PHASES.index(phase),) if phase in SINGLE_PHASES else range(len(SINGLE_PHASES)))
+    ]
+    loose, _ = _planned_power(schedule, per_kw[:, -1].real, blocks)
+    each: FloatArray = np.max(known, axis=0) + loose
+    return each * _conductors(phase)
 
 
 def _cumulative_energy(schedule: Schedule, share: FloatArray) -> EnergyUntil:
