@@ -422,14 +422,15 @@ def _planned_current(
     Returns:
         (B,), kW.
     """
+    no_storages_kw = np.zeros(schedule.grid.steps)
     known = [
         np.hypot(
-            _planned_power(schedule, per_kw[:, index].real, blocks)[0],
-            _planned_power(schedule, per_kw[:, index].imag, blocks)[0],
+            _planned_power(schedule, per_kw[:, index].real, no_storages_kw, blocks)[0],
+            _planned_power(schedule, per_kw[:, index].imag, no_storages_kw, blocks)[0],
         )
         for index in ((SINGLE_PHASES.index(phase),) if phase in SINGLE_PHASES else range(len(SINGLE_PHASES)))
     ]
-    loose, _ = _planned_power(schedule, per_kw[:, -1].real, blocks)
+    loose, _ = _planned_power(schedule, per_kw[:, -1].real, no_storages_kw, blocks)
     each: FloatArray = np.max(known, axis=0) + loose
     return each * _conductors(phase)
 
