@@ -29,6 +29,8 @@ from api.supervision import Loops
 
 logger = logging.getLogger(__name__)
 
+ROUTERS = tuple(routes.router for routes in (oscp, peers, sites, reports, optimize, health, page))
+
 DATABASE_PAUSE_S = 1.0
 PRUNE_INTERVAL_S = 600.0
 
@@ -71,8 +73,8 @@ def create_app(context: Context, *, loops: bool = True, executor: SolveExecutor 
     app.add_middleware(RequestIds)
     if not isinstance(context.tracer, NoOpTracer):
         app.add_middleware(RequestTraces, tracer=context.tracer)
-    for routes in (oscp, peers, sites, reports, optimize, health, page):
-        app.include_router(routes.router)
+    for router in ROUTERS:
+        app.include_router(router)
     return app
 
 

@@ -188,23 +188,43 @@ def _either_or(
 
 
 def one_way_states(problem: CapacityProblem) -> IntArray:
-    """The states in whose step charging and discharging at once would pay: (Z,).
+    """The states that get a switch, since charging and discharging at once would pay in their step: (Z,).
 
     Drawing a kWh and feeding back what its losses leave, e = charge_efficiency * discharge_efficiency, draws 1 - e from
     the grid for nothing. That pays where a kWh drawn, or one less fed in, is paid for, by more than the wear of
-    e kWh, and it may be forced where more is generated than may be fed in. Elsewhere a plan that does so is made one
-    that does not, as good or better, by leaving out both.
+    e kWh, and it may be forced where more is generated than may be fed in. Elsewhere it can at most make room for
+    energy of other steps that pays, within limits that bind: a plan that does so is seen (`goes_both_ways`), and solved
+    for anew with a switch for every state (`AssetArrays.keeps_one_way`).
     """
     assets = problem.assets
     if assets is None or assets.meters is None:
         return np.zeros(0, dtype=np.int64)
     stores = assets.stores
+    feeds = stores.discharge_column != NOWHERE
+    if assets.keeps_one_way:
+        return np.flatnonzero(feeds)
     worth, forced = _least_price(problem, assets.meters), _forced_steps(problem)
     efficiency = (stores.charge_efficiency * stores.discharge_efficiency)[stores.store]
-    feeds = stores.discharge_column != NOWHERE
     wear = np.append(np.zeros(problem.columns), assets.flows.wear_price_per_kwh)[stores.discharge_column]
     pays = -worth[stores.step] * (1.0 - efficiency) > wear * efficiency
     return np.flatnonzero(feeds & (efficiency < 1.0) & (pays | forced[stores.step]))
+
+
+def goes_both_ways(problem: CapacityProblem, flow_kwh: FloatArray, *, least_kwh: float) -> bool:
+    """Whether a battery with losses charges and discharges at once.
+
+    Args:
+        problem: The scenario as arrays.
+        flow_kwh: (K + X,), energies of all columns of limit rows, kWh.
+        least_kwh: Less than that is rounding, kWh.
+    """
+    if problem.assets is None or not problem.assets.stores.count:
+        return False
+    stores = problem.assets.stores
+    lossy = (stores.charge_efficiency * stores.discharge_efficiency < 1.0)[stores.store]
+    feeds = lossy & (stores.discharge_column != NOWHERE)
+    both = np.minimum(flow_kwh[stores.charge_column[feeds]], flow_kwh[stores.discharge_column[feeds]])
+    return bool((both > least_kwh).any())
 
 
 def _least_price(problem: CapacityProblem, meters: Meters) -> FloatArray:

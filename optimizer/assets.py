@@ -215,12 +215,14 @@ class AssetArrays:
         stores: Batteries with a state.
         fixed: Powers that nobody decides on.
         meters: What the site draws and feeds in; None where sessions alone draw.
+        keeps_one_way: Whether no battery may charge and discharge at once in any step, not only where that would pay.
     """
 
     flows: Flows
     stores: Stores
     fixed: tuple[FixedPower, ...]
     meters: Meters | None
+    keeps_one_way: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,9 +11,10 @@ import numpy as np
 from models.domain.schedule import ScheduleStatus, StageResult
 from models.domain.time_grid import FloatArray
 from optimizer.arrays import dot
+from optimizer.asset_formulation import goes_both_ways
 from optimizer.compile import compile_model
 from optimizer.currents import Side, SideFinder, added_order, with_all_sides, with_sides
-from optimizer.extract import Outcome, tidy, tidy_flows
+from optimizer.extract import ROUNDING_KWH, Outcome, tidy, tidy_flows
 from optimizer.fairness import fair_unmet_kwh
 from optimizer.formulation import formulate, has_classes
 from optimizer.linear_program import LinearProgram, Rows
@@ -50,7 +51,20 @@ def optimum(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch
     rules = problem.pilot_rules
     if rules is not None and rules.is_exact:
         return _optimum_of_settings(problem, rules, options, watch)
-    return _outcome(problem, _solved_with_sides(problem, options, watch), options, watch)
+    began = time.perf_counter()
+    solved = _solved_with_sides(problem, options, watch)
+    if problem.assets is not None and _goes_both_ways(solved):
+        problem = replace(problem, assets=replace(problem.assets, keeps_one_way=True))
+        limit_s = options.solver.time_limit_s
+        left_s = None if limit_s is None else max(limit_s - (time.perf_counter() - began), 0.0)
+        within = replace(options, solver=replace(options.solver, time_limit_s=left_s))
+        solved = _solved_with_sides(problem, within, watch)
+    return _outcome(problem, solved, options, watch)
+
+
+def _goes_both_ways(solved: _Solved) -> bool:
+    flow_kwh = np.append(solved.energy_kwh, solved.flow_kwh)
+    return goes_both_ways(solved.problem, flow_kwh, least_kwh=ROUNDING_KWH)
 
 
 def _optimum_of_settings(

@@ -37,6 +37,7 @@ const LOADERS = {
 };
 
 let loading = false;
+let current = Promise.resolve();
 let isAsked = false;
 let lastMs = 0;
 
@@ -48,9 +49,11 @@ async function refresh() {
   try {
     while (isAsked && state.me) {
       await new Promise((done) => setTimeout(done, Math.max(0, lastMs + AGAIN_MS - performance.now())));
+      if (!state.me) return;
       isAsked = false;
       lastMs = performance.now();
-      await load();
+      current = load();
+      await current;
     }
   } finally {
     loading = false;
@@ -220,6 +223,9 @@ function theme(choice) {
 
 byId("theme").addEventListener("click", () => theme(THEMES[(THEMES.indexOf(localStorage.getItem("theme") ?? "auto") + 1) % THEMES.length]));
 byId("sign-out").addEventListener("click", async () => {
+  live.close();
+  state.me = null;
+  await current;
   await post("sign-out").catch(() => null);
   leave();
 });

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.monthly import SiteReport
 from api.monthly_page import report_page
@@ -67,61 +67,67 @@ class _View(BaseModel):
 class AlternativeView(_View):
     """What the same sessions would have got and cost by another strategy."""
 
-    strategy: str
-    energy_kwh: float
-    unmet_kwh: float
-    cost: float | None
-    peak_kw: float
-    minutes_over_limit: float
-    saving: float | None
+    strategy: str = Field(description="Name of the strategy")
+    energy_kwh: float = Field(description="Energy it would have delivered, kWh")
+    unmet_kwh: float = Field(description="Energy it would have left undelivered, kWh")
+    cost: float | None = Field(
+        description="What that energy would have cost, in the site's currency; null without prices"
+    )
+    peak_kw: float = Field(description="Highest mean power of a step, kW")
+    minutes_over_limit: float = Field(description="Time above a limit of a group, min")
+    saving: float | None = Field(
+        description="What the plans saved against it, in the site's currency; null without prices"
+    )
 
 
 class DayView(_View):
     """The sessions that departed on one day."""
 
-    day: date
-    sessions: int
-    planned_kwh: float
-    unmet_kwh: float
-    cost: float | None
+    day: date = Field(description="The day in the site's time zone")
+    sessions: int = Field(description="How many sessions departed")
+    planned_kwh: float = Field(description="Energy planned for them, kWh")
+    unmet_kwh: float = Field(description="Energy that was asked for and not planned, kWh")
+    cost: float | None = Field(description="Cost of the energy planned, in the site's currency; null without prices")
 
 
 class ShortView(_View):
     """A session that went short."""
 
-    session_id: str
-    charger_id: str
-    departure: str
-    requested_kwh: float
-    planned_kwh: float
-    measured_kwh: float | None
-    unmet_kwh: float
+    session_id: str = Field(description="Which session")
+    charger_id: str = Field(description="At which charger")
+    departure: str = Field(description="When it departed")
+    requested_kwh: float = Field(description="Energy asked for, kWh")
+    planned_kwh: float = Field(description="Energy planned, kWh")
+    measured_kwh: float | None = Field(description="Energy measured, kWh; null without measurements")
+    unmet_kwh: float = Field(description="Energy asked for and not planned, kWh")
 
 
 class ReportView(_View):
     """The sessions of a site that departed within a month; energy in kWh, power in kW, costs in the site's currency."""
 
-    site_id: str
-    currency: str
-    start: str
-    end: str
-    sessions: int
-    sessions_short: int
-    plans: int
-    requested_kwh: float
-    planned_kwh: float
-    measured_kwh: float | None
-    unmet_kwh: float
-    cost: float | None
-    peak_kw: float
-    alternatives: list[AlternativeView]
-    days: list[DayView]
-    short: list[ShortView]
-    notes: list[str]
+    site_id: str = Field(description="Which site")
+    currency: str = Field(description="ISO 4217 code of all costs")
+    start: str = Field(description="Begin of the month")
+    end: str = Field(description="End of the month")
+    sessions: int = Field(description="How many sessions departed")
+    sessions_short: int = Field(description="How many of them went short")
+    plans: int = Field(description="How many plans were published")
+    requested_kwh: float = Field(description="Energy asked for, kWh")
+    planned_kwh: float = Field(description="Energy planned, kWh")
+    measured_kwh: float | None = Field(description="Energy measured, kWh; null without measurements")
+    unmet_kwh: float = Field(description="Energy asked for and not planned, kWh")
+    cost: float | None = Field(description="Cost of the energy planned, in the site's currency; null without prices")
+    peak_kw: float = Field(description="Highest mean power of a step as planned, kW")
+    alternatives: list[AlternativeView] = Field(
+        description="What other strategies would have done with the same sessions"
+    )
+    days: list[DayView] = Field(description="Day by day")
+    short: list[ShortView] = Field(description="The sessions that went short")
+    notes: list[str] = Field(description="What the figures leave out")
 
 
 REPORT = answer(200, EXAMPLE)
-REPORT[200]["content"][HTML] = {"schema": {"type": "string"}}
+REPORT[200]["content"][HTML] = {"schema": {"type": "string"}, "example": "<!doctype html>"}
 
 
 @router.get(

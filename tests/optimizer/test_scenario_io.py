@@ -431,7 +431,7 @@ class TestWriting:
 
         text = (tmp_path / "out" / "sessions.csv").read_text(encoding="utf-8")
 
-        assert "S1,C1,2026-03-02T09:00:00+01:00,2026-03-02T11:00:00+01:00,10.0,,1.0\n" in text
+        assert "S1,C1,2026-03-02T09:00:00+01:00,2026-03-02T11:00:00+01:00,10.0,,1.0," in text
         assert "S2,C1,2026-10-25T02:30:00+01:00," in text
         assert load_scenario(tmp_path / "out").scenario.sessions == (make_session(), night)
 

@@ -168,7 +168,13 @@ def price_blocks(prices_per_kwh: Sequence[float]) -> tuple[PriceBlock, ...]:
 def messages(
     draw: st.DrawFn, site: Site, *, per_phase: bool = True, most: int = 3, minutes: int = 1
 ) -> tuple[CapacityForecast, ...]:
-    """Forecasts as they come over the wire: odd edges, overlaps and gaps, any unit, per phase, with fallbacks."""
+    """Forecasts as they come over the wire: odd edges, overlaps and gaps, any unit, per phase, with fallbacks.
+
+    One in A holds on each conductor, so that there is none where no forecast is to be for one phase.
+    """
+    units = [ForecastedBlockUnit.KW, ForecastedBlockUnit.KWH]
+    if per_phase:
+        units.append(ForecastedBlockUnit.A)
     received = []
     for _ in range(draw(st.integers(0, most))):
         group_id = draw(st.sampled_from(site.groups)).group_id
@@ -186,21 +192,25 @@ def messages(
         message = UpdateGroupCapacityForecast(
             group_id=group_id,
             type=kind,
-            forecasted_blocks=tuple(draw(wire_blocks(phase, minutes=minutes)) for _ in range(draw(st.integers(1, 4)))),
+            forecasted_blocks=tuple(
+                draw(wire_blocks(phase, units, minutes=minutes)) for _ in range(draw(st.integers(1, 4)))
+            ),
         )
         received.append(to_capacity_forecast(message, voltage_v=site.nominal_voltage_v))
     return tuple(received)
 
 
 @st.composite
-def wire_blocks(draw: st.DrawFn, phase: PhaseIndicator, *, minutes: int) -> ForecastedBlock:
+def wire_blocks(
+    draw: st.DrawFn, phase: PhaseIndicator, units: Sequence[ForecastedBlockUnit], *, minutes: int
+) -> ForecastedBlock:
     """One block on a raster of some minutes, that may begin before and end after the hours."""
     first = draw(st.integers(-30 // minutes, (HOURS * 60 - 30) // minutes))
     length = draw(st.integers(1, HOURS * 60 // minutes))
     return ForecastedBlock(
         capacity=draw(st.one_of(st.just(0.0), st.integers(1, 60).map(float), st.floats(0.5, 60.0))),
         phase=phase,
-        unit=draw(st.sampled_from([ForecastedBlockUnit.KW, ForecastedBlockUnit.A, ForecastedBlockUnit.KWH])),
+        unit=draw(st.sampled_from(units)),
         start_time=MORNING + first * minutes * MINUTE,
         end_time=MORNING + (first + length) * minutes * MINUTE,
     )
@@ -221,7 +231,7 @@ def cases(
     Args:
         draw: Hypothesis.
         limit_modes: Those to choose from.
-        per_phase: Whether forecasts may be for one phase.
+        per_phase: Whether forecasts may be for one phase, or in A and so for each of them.
         objectives: Those to choose from.
         rasters: Those to choose from, minutes.
         minutes: What arrivals, departures and blocks are multiples of; 0 for seconds and minutes.

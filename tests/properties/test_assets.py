@@ -37,7 +37,7 @@ from tests.builders import (
 HOURS = 4
 TOLERANCE = 1e-5
 EXAMPLES = settings(max_examples=25, deadline=None)
-OPTIONS = OptimizeOptions(raster=HOUR, start=MORNING, end=MORNING + HOURS * HOUR, objective=COST_OBJECTIVE[:2])
+OPTIONS = OptimizeOptions(raster=HOUR, start=MORNING, end=MORNING + HOURS * HOUR, objective=COST_OBJECTIVE)
 
 POWERS = st.sampled_from([0.0, 3.0, 5.0, 8.0, 11.0])
 EFFICIENCIES = st.sampled_from([1.0, 0.95, 0.8, 0.5])

@@ -35,7 +35,7 @@ class TestManySessions:
             {"version": 2, "stored": 2, "notes": answer.json()["notes"]},
         )
         first, second = peer.get(SESSIONS).json()
-        assert first == {
+        stated = {
             "session_id": "S1",
             "charger_id": "C1",
             "arrival": "2026-03-02T08:00:00Z",
@@ -45,6 +45,8 @@ class TestManySessions:
             "priority": 1.0,
             "stated_at": "2026-03-02T08:00:00Z",
         }
+        assert {name: first[name] for name in stated} == stated
+        assert {first[name] for name in first.keys() - stated.keys()} <= {None, 0, 1}
         assert (second["session_id"], second["priority"], second["max_power_kw"]) == ("S2", 2.0, 11.0)
 
     def test_a_known_session_is_replaced_and_others_stay(self, bench: Bench, peer: Caller) -> None:
