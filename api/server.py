@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import signal
 import socket
 import sys
 import threading
@@ -31,6 +32,7 @@ from api.persistence import Database
 from api.settings import Settings
 from api.tracing import require_installed, tracer_of
 from models.errors import CapacityOptimizerError, InputError
+from optimizer.executors import end_with_parent
 
 OSCP_PATH = "/oscp/co/2.0"
 HEADER_TIMEOUT_S = 20.0
@@ -118,6 +120,7 @@ class AppFactory:
 
     def __call__(self) -> object:
         """The application with a database of its own."""
+        end_with_parent(lambda: os.kill(os.getpid(), signal.SIGTERM))
         database = Database(self.settings.database_url, token_key=_revealed(self.settings.token_key))
         owner = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
         context = Context(

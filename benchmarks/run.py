@@ -21,7 +21,7 @@ from rich.table import Table
 from benchmarks.floor import HIGHS_DEFAULT, SAME_METHOD, solve_arrays
 from benchmarks.synthetic import scenario
 from models.domain import Scenario
-from optimizer import OptimizeOptions, optimize
+from optimizer import OptimizeOptions, Stage, optimize
 
 RESULTS = Path("build/benchmark.json")
 README = Path(__file__).parent / "README.md"

@@ -228,11 +228,18 @@ def _processes_of(pool: ProcessPoolExecutor) -> list[BaseProcess]:
 def _end(pool: ProcessPoolExecutor, *, patience_s: float) -> None:
     """End processes whatever they are at."""
     workers = _processes_of(pool)
+    results = getattr(pool, "_result_queue", None)
     pool.shutdown(wait=False, cancel_futures=True)
     end_s = time.monotonic() + patience_s
     for process in workers:
         process.join(max(0.0, end_s - time.monotonic()))
         process.kill()
+    for process in workers:
+        process.join()
+    # Whoever was killed in the middle of an answer would leave the pool's thread, and so this process at its end,
+    # waiting for the rest of it: we hold the pipe open for writing too.
+    if results is not None:
+        results._writer.close()  # noqa: SLF001
 
 
 def _prepare_worker(niceness: int) -> None:
@@ -241,12 +248,20 @@ def _prepare_worker(niceness: int) -> None:
         signal.signal(ignored, signal.SIG_IGN)
     if niceness and hasattr(os, "nice"):
         os.nice(niceness)
-    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
+    end_with_parent(lambda: os._exit(1))
 
 
-def _end_with_parent() -> None:
-    """A process that is killed tells its workers nothing; they must not outlive it."""
+def end_with_parent(end: Callable[[], None]) -> None:
+    """Have this process end when the one that started it does: one that is killed tells its processes nothing.
+
+    Args:
+        end: Ends it; called in a thread. Never, where nobody started it by `multiprocessing`.
+    """
     parent = multiprocessing.parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
+
+    def wait_for_end() -> None:
+        if parent is not None:
+            connection.wait([parent.sentinel])
+            end()
+
+    threading.Thread(target=wait_for_end, name="end-with-parent", daemon=True).start()

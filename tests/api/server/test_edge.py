@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from api import server
 from api.settings import Settings
-from benchmarks.live_server import database, free_port, server_process
+from benchmarks.live_server import database, free_port, is_healthy, server_process
 
 KEY = "k" * 24
 
@@ -108,8 +108,8 @@ def test_forwarded_headers_are_believed_of_trusted_proxies_only(
     assert re.findall(r"client=(\S+)", caplog.text) == [client]
 
 
-def test_processes_of_one_server_count_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whichever process answers, it tells what all have counted."""
+def test_processes_of_one_server_count_and_end_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever process answers, it tells what all have counted; none outlives the one that started it."""
     port, asked = free_port(), 30
     url = f"http://127.0.0.1:{port}"
 
@@ -122,7 +122,9 @@ def test_processes_of_one_server_count_together(tmp_path: Path, monkeypatch: pyt
         TemporaryDirectory(prefix="postgresql-", ignore_cleanup_errors=True) as folder,
         monkeypatch.context() as variables,
         database_in(folder, variables) as database_url,
-        server_process(database_url, tmp_path / "log", operator_key=KEY, port=port, arguments=["--workers", "2"]),
+        server_process(
+            database_url, tmp_path / "log", operator_key=KEY, port=port, arguments=["--workers", "2"]
+        ) as started,
     ):
         wait_for(lambda: '"ready":true' in tolerant(f"{url}/readyz"))
         before = counted()
@@ -130,6 +132,9 @@ def test_processes_of_one_server_count_together(tmp_path: Path, monkeypatch: pyt
             get(f"{url}/readyz")
 
         assert {counted() for _ in range(10)} == {before + asked}
+
+        started.kill()
+        wait_for(lambda: not is_healthy(port))
 
 
 @contextmanager

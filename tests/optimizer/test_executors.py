@@ -1,0 +1,41 @@
+"""Processes that plan: they end when they are told to, whatever they are at."""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+from multiprocessing import connection
+
+from optimizer.executors import Workers
+from optimizer.options import OptimizeOptions, Strategy
+
+PATIENCE_S = 60.0
+WITHOUT_SOLVER = OptimizeOptions(strategy=Strategy.LEAST_LAXITY)
+
+
+def answer_halfway() -> None:
+    """Answer with the length of an answer and nothing more."""
+
+    def send_length(self: connection.Connection, buffer: memoryview) -> None:
+        self._send(struct.pack("!i", len(buffer)))  # type: ignore[attr-defined]
+        time.sleep(PATIENCE_S)
+
+    connection.Connection._send_bytes = send_length  # type: ignore[attr-defined]
+
+
+def test_nobody_waits_for_the_rest_of_an_answer() -> None:
+    """A worker is ended in the middle of its answer: what waits for it in this process ends too."""
+    before = set(threading.enumerate())
+    workers = Workers(processes=1, options=WITHOUT_SOLVER)
+    workers.start()
+    workers.check()
+    workers.submit(answer_halfway)
+    time.sleep(0.5)
+
+    workers.close()
+
+    ended_s = time.monotonic() + PATIENCE_S / 2
+    for thread in set(threading.enumerate()) - before:
+        thread.join(max(0.0, ended_s - time.monotonic()))
+        assert not thread.is_alive(), thread
