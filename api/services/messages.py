@@ -15,7 +15,7 @@ from api.context import Context
 from api.persistence import NotFoundError, Transaction
 from api.profiles import PeerProfile
 from api.records import EventKind, Segment
-from api.services.reading import THREAD_BYTES, Incoming, described, exact_json, is_plain, parsed, reading_context
+from api.services.reading import THREAD_BYTES, Incoming, described, exact_json, parsed, reading_context
 from api.settings import Settings
 from models.errors import InputError
 from models.oscp.v20 import (
@@ -182,20 +182,11 @@ def _append(
 
 
 def _prepared(kind: MessageKind[MessageT], incoming: Incoming, reading: ReadingContext) -> _Prepared:
-    message = parsed(kind.model, incoming.body, reading)
-    restated = kind.restate(message, incoming.peer.profile)
-    if restated is message and is_plain(reading):
-        # As good as a restatement, which takes as long as all else here.
-        kind.check(message)
-        return _Prepared(group_id=message.group_id, body=incoming.body.decode())
-    return _checked(kind, restated)
+    return _restated(kind, parsed(kind.model, incoming.body, reading), incoming.peer.profile)
 
 
 def _restated(kind: MessageKind[MessageT], message: MessageT, profile: PeerProfile) -> _Prepared:
-    return _checked(kind, kind.restate(message, profile))
-
-
-def _checked(kind: MessageKind[MessageT], restated: MessageT) -> _Prepared:
+    restated = kind.restate(message, profile)
     kind.check(restated)
     return _Prepared(group_id=restated.group_id, body=exact_json(restated))
 

@@ -132,11 +132,6 @@ def reading_context(peer: Peer, settings: Settings) -> ReadingContext:
     return context
 
 
-def is_plain(context: ReadingContext) -> bool:
-    """Whether a message is read the same without it."""
-    return not context.get("numeric_strings") and "naive_time_zone" not in context
-
-
 def parsed(kind: type[MessageT], body: bytes, context: ReadingContext) -> MessageT:
     """A body as a message.
 
