@@ -61,6 +61,10 @@ lines: $(INSTALLED)  ## Measure linear forms of line currents against the exact 
 bench: $(INSTALLED)  ## Measure times against the floor
 	@$(BIN)/python -m benchmarks.run
 
+.PHONY: bench-check
+bench-check: $(INSTALLED)  ## Fail where a plan became slower than the committed baseline
+	@$(BIN)/python -m benchmarks.check
+
 .PHONY: bench-batch
 bench-batch: $(INSTALLED)  ## Measure batches: workers, cluster, memory (half an hour)
 	@$(BIN)/python -m benchmarks.batch

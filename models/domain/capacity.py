@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -291,8 +291,13 @@ def _end(block: CapacityBlock) -> datetime:
 
 def _overlay(older: tuple[CapacityBlock, ...], newer: tuple[CapacityBlock, ...]) -> tuple[CapacityBlock, ...]:
     """Newer blocks, and of the older ones what the newer leave uncovered. Both are ordered and free of overlap."""
+    if not newer:
+        return older
+    # Blocks before the first and after the last of the newer stay as they are, of which a group may have thousands.
+    first = bisect_right(older, newer[0].start, key=_end)
+    last = bisect_left(older, newer[-1].end, lo=first, key=_start)
     kept: list[CapacityBlock] = []
-    for block in older:
+    for block in older[first:last]:
         rest_start = block.start
         # Free of overlap and in order, the newer blocks are in order of their ends too.
         for cover in islice(newer, bisect_right(newer, rest_start, key=_end), None):
@@ -305,4 +310,4 @@ def _overlay(older: tuple[CapacityBlock, ...], newer: tuple[CapacityBlock, ...])
                 break
         if rest_start < block.end:
             kept.append(block if rest_start == block.start else replace(block, start=rest_start))
-    return tuple(sorted([*kept, *newer], key=_start))
+    return older[:first] + tuple(sorted([*kept, *newer], key=_start)) + older[last:]

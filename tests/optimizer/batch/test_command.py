@@ -23,6 +23,7 @@ import multiprocessing, os, signal
 from optimizer.cli import main
 from optimizer.scenario_io.batch_results import BatchResults
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has what it starts in the background ignore it
 add, added = BatchResults.add, 0
 
 def add_and_more(self, result):
