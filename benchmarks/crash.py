@@ -44,6 +44,8 @@ LONGEST_LIFE_S = 6.0
 CHARGER_KW = 100_000.0
 ENERGY_KWH = 1e6
 SETTLE_S = 120.0
+PAUSES_S = (0.0, 0.3)
+"""Between the messages of a sender, life by life: without a pause the state changes faster than it can be planned."""
 SAME_KW = 0.0005
 """Half of the difference between two forecasts."""
 # A process that has imported everything once: to start a server anew is to fork.
@@ -127,13 +129,15 @@ class CrashRun:
         self._sent: dict[str, Sent] = {}
         self._unanswered: deque[str] = deque()
         self._repeated: set[str] = set()
+        self._pause_s = 0.0
 
     def run(self, kills: int) -> Outcome:
         """Set up, kill, start again, and count at the end."""
         with closing(self._provider):
             with self._server():
                 self._set_up()
-            for _ in range(kills):
+            for life in range(kills):
+                self._pause_s = PAUSES_S[life % len(PAUSES_S)]
                 with self._server() as process:
                     self._send_until_killed(process, self._random.uniform(0.0, self._longest_life_s))
             with self._server():
@@ -216,6 +220,7 @@ class CrashRun:
                 self._acknowledged.add(request_id)
             else:
                 self._unanswered.append(request_id)
+            time.sleep(self._pause_s)
 
     def _next(self) -> str:
         """The id of what goes out next: again what was not acknowledged, else something new."""
