@@ -9,7 +9,7 @@ import numpy as np
 
 from models.domain.time_grid import BoolArray, FloatArray, IntArray
 from optimizer.arrays import sums_by
-from optimizer.assets import NOWHERE, STORAGE_DISCHARGE, VEHICLE_DISCHARGE, AssetArrays, Meters
+from optimizer.assets import NOWHERE, STORAGE_DISCHARGE, VEHICLE_DISCHARGE, AssetArrays, Meters, Stores
 from optimizer.linear_program import ProgramBuilder, Rows, Terms
 from optimizer.problem import CapacityProblem
 
@@ -200,14 +200,19 @@ def one_way_states(problem: CapacityProblem) -> IntArray:
     if assets is None or assets.meters is None:
         return np.zeros(0, dtype=np.int64)
     stores = assets.stores
-    feeds = stores.discharge_column != NOWHERE
     if assets.keeps_one_way:
-        return np.flatnonzero(feeds)
+        return np.flatnonzero(_may_waste(stores))
     worth, forced = _least_price(problem, assets.meters), _forced_steps(problem)
     efficiency = (stores.charge_efficiency * stores.discharge_efficiency)[stores.store]
     wear = np.append(np.zeros(problem.columns), assets.flows.wear_price_per_kwh)[stores.discharge_column]
     pays = -worth[stores.step] * (1.0 - efficiency) > wear * efficiency
-    return np.flatnonzero(feeds & (efficiency < 1.0) & (pays | forced[stores.step]))
+    return np.flatnonzero(_may_waste(stores) & (pays | forced[stores.step]))
+
+
+def _may_waste(stores: Stores) -> BoolArray:
+    """The states in which charging and discharging at once would lose energy: (N,)."""
+    lossy = stores.charge_efficiency * stores.discharge_efficiency < 1.0
+    return np.asarray(lossy[stores.store] & (stores.discharge_column != NOWHERE), dtype=bool)
 
 
 def goes_both_ways(problem: CapacityProblem, flow_kwh: FloatArray, *, least_kwh: float) -> bool:
@@ -221,9 +226,8 @@ def goes_both_ways(problem: CapacityProblem, flow_kwh: FloatArray, *, least_kwh:
     if problem.assets is None or not problem.assets.stores.count:
         return False
     stores = problem.assets.stores
-    lossy = (stores.charge_efficiency * stores.discharge_efficiency < 1.0)[stores.store]
-    feeds = lossy & (stores.discharge_column != NOWHERE)
-    both = np.minimum(flow_kwh[stores.charge_column[feeds]], flow_kwh[stores.discharge_column[feeds]])
+    mine = _may_waste(stores)
+    both = np.minimum(flow_kwh[stores.charge_column[mine]], flow_kwh[stores.discharge_column[mine]])
     return bool((both > least_kwh).any())
 
 

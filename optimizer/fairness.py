@@ -60,13 +60,7 @@ def fair_unmet_kwh(problem: CapacityProblem, options: SolverOptions) -> tuple[Fl
     for rank in np.unique(problem.priority_class).tolist():
         filling.fill(problem.priority_class == rank)
     logger.debug("fairness=%s programs=%d", problem.fairness, filling.programs)
-    return filling.unmet_upper_kwh, _remaining(options, started)
-
-
-def _remaining(options: SolverOptions, started: float) -> SolverOptions:
-    if options.time_limit_s is None:
-        return options
-    return replace(options, time_limit_s=max(options.time_limit_s - (time.perf_counter() - started), 0.0))
+    return filling.unmet_upper_kwh, options.left_since(started)
 
 
 class _Filling:
@@ -138,7 +132,7 @@ class _Filling:
     def _solved(self, program: LinearProgram, cost: FloatArray) -> Solution:
         self.programs += 1
         stage = StageCost(name="level", cost=cost)
-        solution = solve(replace(program, stages=(stage,)), _remaining(self._options, self._started))
+        solution = solve(replace(program, stages=(stage,)), self._options.left_since(self._started))
         if not solution.is_optimal:
             raise SolverError(f"no fair shares were found in time: {solution.stages[0].status}")
         return solution

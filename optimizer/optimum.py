@@ -55,10 +55,7 @@ def optimum(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch
     solved = _solved_with_sides(problem, options, watch)
     if problem.assets is not None and _goes_both_ways(solved):
         problem = replace(problem, assets=replace(problem.assets, keeps_one_way=True))
-        limit_s = options.solver.time_limit_s
-        left_s = None if limit_s is None else max(limit_s - (time.perf_counter() - began), 0.0)
-        within = replace(options, solver=replace(options.solver, time_limit_s=left_s))
-        solved = _solved_with_sides(problem, within, watch)
+        solved = _solved_with_sides(problem, replace(options, solver=options.solver.left_since(began)), watch)
     return _outcome(problem, solved, options, watch)
 
 
@@ -72,7 +69,7 @@ def _optimum_of_settings(
 ) -> Outcome:
     """The best plan of powers that chargers can be set to, searched for from the rounded plan of any powers on."""
     began = time.perf_counter()
-    limit_s = options.solver.time_limit_s or EXACT_TIME_LIMIT_S
+    search = replace(options.solver, time_limit_s=options.solver.time_limit_s or EXACT_TIME_LIMIT_S)
     stepless = optimum(replace(problem, pilot_rules=None), options, watch)
     # A search cannot take sides of polygons one by one.
     problem = with_all_sides(problem)
@@ -84,8 +81,7 @@ def _optimum_of_settings(
         start = np.zeros(program.column_count)
         for name, value in start_from(problem, rules, rounded).items():
             start[program.columns[name]] = value
-    left_s = max(limit_s - (time.perf_counter() - began), 0.0)
-    solution, program = _solved(program, replace(options.solver, time_limit_s=left_s), watch, start=start)
+    solution, program = _solved(program, search.left_since(began), watch, start=start)
     solved = _Solved(problem=problem, program=program, solution=solution, added=(), is_whole=True)
     outcome = _outcome(problem, solved, options, watch)
     found = plan_of(problem, rules, outcome.energy_kwh)
@@ -144,7 +140,7 @@ def _solved_with_sides(problem: CapacityProblem, options: OptimizeOptions, watch
     mergeable = decided_kwh is not None or not has_classes(problem)
     weight = merge_weight(problem, stages) if mergeable else None
     finder = SideFinder(problem)
-    deadline = None if solver.time_limit_s is None else time.perf_counter() + solver.time_limit_s
+    began, allowed = time.perf_counter(), solver
     current = problem
     while True:
         known = len(finder.found)
@@ -154,12 +150,11 @@ def _solved_with_sides(problem: CapacityProblem, options: OptimizeOptions, watch
         solution, program = _solved(program, solver, watch, weight=weight, missing_rows=missing)
         added = tuple(finder.found[known:])
         is_whole = not finder.exceeded(solution.column_value[program.columns["energy_kwh"]])
-        left_s = None if deadline is None else max(deadline - time.perf_counter(), 0.0)
-        if is_whole or left_s == 0.0:
+        solver = allowed.left_since(began)
+        if is_whole or solver.time_limit_s == 0.0:
             held = with_sides(current, added)
             return _Solved(problem=held, program=program, solution=solution, added=added, is_whole=is_whole)
         current = with_sides(problem, finder.found)
-        solver = replace(options.solver, time_limit_s=left_s)
 
 
 def _missing_rows(finder: SideFinder, program: LinearProgram) -> MissingRows:

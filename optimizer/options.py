@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -147,6 +148,16 @@ class SolverOptions:
             raise InputError(f"solver {self.name!r} takes the back end {Backend.PYOMO} only, not {self.backend}")
         if self.time_limit_s is not None and not (math.isfinite(self.time_limit_s) and self.time_limit_s >= 0):
             raise InputError(f"time limit {self.time_limit_s} s must be finite and not negative")
+
+    def left_since(self, began_s: float) -> SolverOptions:
+        """The same with what is left of the time limit.
+
+        Args:
+            began_s: When it began to run, by `time.perf_counter`, s.
+        """
+        if self.time_limit_s is None:
+            return self
+        return replace(self, time_limit_s=max(self.time_limit_s - (time.perf_counter() - began_s), 0.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
