@@ -265,6 +265,10 @@ async def delete_prices(site_id: SiteId, caller: CallerOf, context: ContextOf) -
     return Response(status_code=status.HTTP_204_NO_CONTENT)
 
 
+PlanFormat = Literal["json", "csv", "parquet", "ocpp16", "ocpp201", "ocpi"]
+"""JSON, or an `ExportFormat`: in one list, so that a refusal names them all."""
+
+
 @router.get(
     "/{site_id}/plan",
     tags=["Plans"],
@@ -280,7 +284,7 @@ async def get_plan(
     caller: CallerOf,
     context: ContextOf,
     wanted: Annotated[
-        Literal["json"] | ExportFormat | None,
+        PlanFormat | None,
         Query(
             alias="format",
             description="csv or parquet: the schedule; ocpp16, ocpp201: a SetChargingProfile for each charger; ocpi: a "
@@ -297,7 +301,7 @@ async def get_plan(
     A charging profile of OCPP is the default for transactions at a charger, absolute and without end, with a stop where
     nothing is planned; send it whenever there is a new plan.
     """
-    if wanted not in (None, "json", ExportFormat.CSV):
+    if wanted not in (None, "json", "csv"):
         options = ProfileOptions(unit=unit, max_periods=max_periods)
         plan, site = await exports.plan_and_site(context, site_id, _viewer(caller))
         export = await asyncio.to_thread(exports.exported, plan, site, ExportFormat(wanted), options)

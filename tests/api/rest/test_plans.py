@@ -18,6 +18,7 @@ from models.domain import Scenario, Schedule
 from models.errors import InputError
 from models.oscp.v20 import CapacityForecastType, PhaseIndicator
 from optimizer import OptimizeOptions
+from optimizer.exports import ExportFormat
 from tests.api.rest.bench import Bench, Caller, InlineSolver, message, price, session, site_input
 from tests.builders import make_message, make_schedule
 
@@ -89,7 +90,9 @@ class TestPlan:
 
     def test_another_format_is_refused(self, peer: Caller) -> None:
         """400: not silently JSON."""
-        assert "format" in message(peer.get(f"{PLAN}?format=xml"), 400)
+        refusal = message(peer.get(f"{PLAN}?format=xml"), 400)
+        assert "query.format 'xml'" in refusal
+        assert all(f"'{known}'" in refusal for known in ("json", *ExportFormat))
 
     def test_without_a_plan_it_says_that_planning_waits_or_failed(self, bench: Bench, peer: Caller) -> None:
         """404 for a site that was not looked at, and for one that could not be planned."""
