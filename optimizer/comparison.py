@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from models.domain.scenario import Scenario
 from optimizer.engine import optimize
 from optimizer.options import OptimizeOptions, Strategy
-from optimizer.verify import TOLERANCE
+from optimizer.planned_power import TOLERANCE
 
 SHORT_KWH = 1e-3
 """A session that lacks less is served."""

@@ -16,9 +16,10 @@ from optimizer.engine import optimize
 from optimizer.extract import Outcome, tidy, to_schedule
 from optimizer.heuristics import allocate
 from optimizer.options import Foresight, RollOptions, Strategy
+from optimizer.planned_power import TOLERANCE
 from optimizer.problem import prepare
 from optimizer.rolling import RolledDay, roll
-from optimizer.verify import TOLERANCE, verify
+from optimizer.verify import verify
 
 PERFECT_FORESIGHT = "offline optimum"
 

@@ -9,19 +9,12 @@ import numpy as np
 from models.domain.scenario import Scenario
 from models.domain.schedule import Costs, jain_index
 from models.domain.time_grid import TimeGrid
+from optimizer.misstatements import decided_kw, misstated_assets, misstated_groups, misstatements, stated_costs
 from optimizer.options import LimitMode, PilotMode, Strategy
+from optimizer.planned_power import PlannedPower
 from optimizer.scenario_io import WrittenResult
 from optimizer.scenario_io.result_schemas import SummaryFile
-from optimizer.verify import (
-    Certificate,
-    PlannedPower,
-    certify,
-    decided_kw,
-    misstated_assets,
-    misstated_groups,
-    misstatements,
-    stated_costs,
-)
+from optimizer.verify import Certificate, certify
 
 STATED_TOLERANCE = 1e-4
 """kW, kWh or currency: several figures were rounded on their way to the file."""

@@ -5,23 +5,20 @@ Nothing here uses the arrays the plan was made from; only the domain's own readi
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
-from functools import cached_property
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from models.domain.capacity import EXPORT_KINDS, IMPORT_KINDS, SINGLE_PHASES, Phase
-from models.domain.group import Charger
 from models.domain.scenario import Scenario
 from models.domain.schedule import Costs, Schedule
-from models.domain.session import ChargingSession
 from models.domain.time_grid import BoolArray, FloatArray, IntArray, TimeGrid
 from models.errors import VerificationError
-from models.units import SECONDS_PER_HOUR, amperes_per_kilowatt, amperes_to_kilowatts
-from optimizer.arrays import sums_by
+from models.units import amperes_to_kilowatts
+from optimizer.misstatements import decided_kw, misstated_assets, misstated_groups, misstatements, stated_costs
 from optimizer.options import LimitMode
+from optimizer.planned_power import RELATIVE_TOLERANCE, SECOND_TOLERANCE, TOLERANCE, PlannedPower, chargers_as_used
 from optimizer.verify_assets import (
     AssetPower,
     SessionPlaces,
@@ -34,74 +31,9 @@ from optimizer.verify_assets import (
     possible_kwh,
     row_loads_kw,
     row_weights,
-    storage_states_kwh,
     vehicle_violations,
 )
-
-TOLERANCE = 1e-6
-"""kW, kWh or units of currency; a millionth of what a meter shows."""
-
-RELATIVE_TOLERANCE = 1e-9
-"""Of the figure compared, for sums over large sites."""
-
-SAME_DIRECTION = 1e-6
-DIRECTION_DECIMALS = 9
-"""Currents whose directions differ by less are added up as they are."""
-
-SECOND_TOLERANCE = 1e-6
-"""A microsecond, the resolution of written times."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PlannedPower:
-    """What a plan says: K rows of constant power.
-
-    Args:
-        grid: The steps over which a limit is counted.
-        sessions: (S,), everyone planned for.
-        session_index: (K,), index into the sessions.
-        start_s: (K,), seconds since the epoch.
-        end_s: (K,), seconds since the epoch.
-        power_kw: (K,), kW, below zero where a vehicle feeds in.
-        asset_kw: Mean power of each storage and generator in each step, (T,), kW, below zero where it feeds in. What is
-            left out stands still, or gives all it has.
-    """
-
-    grid: TimeGrid
-    sessions: tuple[ChargingSession, ...]
-    session_index: IntArray
-    start_s: FloatArray
-    end_s: FloatArray
-    power_kw: FloatArray
-    asset_kw: Mapping[str, FloatArray] = field(default_factory=dict)
-
-    @cached_property
-    def arrival_s(self) -> FloatArray:
-        """(S,), seconds since the epoch."""
-        return np.array([session.arrival_s for session in self.sessions], dtype=np.float64)
-
-    @cached_property
-    def departure_s(self) -> FloatArray:
-        """(S,), seconds since the epoch."""
-        return np.array([session.departure_s for session in self.sessions], dtype=np.float64)
-
-    @cached_property
-    def hours(self) -> FloatArray:
-        """(K,), h."""
-        return (self.end_s - self.start_s) / SECONDS_PER_HOUR
-
-    @cached_property
-    def step(self) -> IntArray:
-        """(K,), the step in which a row begins, the nearest one where it begins in none."""
-        step = np.searchsorted(self.grid.edges_s, self.start_s + SECOND_TOLERANCE, side="right") - 1
-        return np.clip(step, 0, self.grid.steps - 1)
-
-    def load_kw(self, share: FloatArray, limit_mode: LimitMode) -> FloatArray:
-        """Power of a share of each session, (S,), as a limit counts it: (T,), kW."""
-        counted = self.power_kw * share[self.session_index]
-        if limit_mode is LimitMode.MEAN:
-            counted = counted * self.hours / self.grid.step_hours[self.step]
-        return sums_by(self.step, counted, self.grid.steps)
+from optimizer.verify_currents import line_currents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -267,55 +199,6 @@ def verify(
     return found
 
 
-def decided_kw(scenario: Scenario, stated: Iterable[tuple[str, FloatArray]]) -> dict[str, FloatArray]:
-    """Of some assets' powers, those that the plan decides on: storages and generators."""
-    site = scenario.site
-    known = {session.session_id for session in scenario.sessions if session.has_known_state}
-    known |= {load.asset_id for load in site.base_loads}
-    return {asset_id: power_kw for asset_id, power_kw in stated if asset_id not in known}
-
-
-def stated_costs(stated: Costs, found: Costs) -> list[tuple[str, float, float]]:
-    """Name, figure stated and figure found of each cost."""
-    return [
-        (item.name.replace("_", " "), getattr(stated, item.name), getattr(found, item.name)) for item in fields(Costs)
-    ]
-
-
-def misstated_assets(
-    scenario: Scenario, plan: PlannedPower, stated: Iterable[tuple[str, FloatArray, FloatArray | None]]
-) -> list[str]:
-    """A sentence for each storage or vehicle whose state is not what its power makes of it, and for what is missing.
-
-    Args:
-        scenario: What was asked and allowed.
-        plan: What is planned.
-        stated: Asset, power in each step, kW, and state at the end of each step, kWh.
-    """
-    site = scenario.site
-    storages = {storage.asset_id: storage for storage in site.storages}
-    loads = {load.asset_id for load in site.base_loads}
-    missing = {asset.asset_id for asset in site.assets}
-    texts: list[str] = []
-    for asset_id, power_kw, stored_kwh in stated:
-        missing.discard(asset_id)
-        if asset_id in loads:
-            drawn_kw = scenario.base_load_kw[asset_id].on(plan.grid, f"base load of {asset_id!r}")
-            texts += misstatements([(f"power of {asset_id!r}", *_worst_pair(power_kw, drawn_kw))])
-        if asset_id in storages and stored_kwh is not None:
-            found_kwh = storage_states_kwh(storages[asset_id], plan.grid, power_kw)[1:]
-            texts += misstatements([(f"state of storage {asset_id!r}", *_worst_pair(stored_kwh, found_kwh))])
-    return texts + [f"asset {asset_id!r} is not part of the plan" for asset_id in sorted(missing)]
-
-
-def _worst_pair(stated: FloatArray, found: FloatArray) -> tuple[float, float]:
-    """Where two arrays differ most, what both say; NaN and zero where they are not of one length."""
-    if stated.shape != found.shape:
-        return np.nan, 0.0
-    worst = int(np.argmax(np.abs(stated - found)))
-    return float(stated[worst]), float(found[worst])
-
-
 def _misstated_sessions(schedule: Schedule, found: Certificate) -> list[str]:
     stated = np.array(
         [
@@ -335,49 +218,6 @@ def _misstated_sessions(schedule: Schedule, found: Certificate) -> list[str]:
             label = f"{name} energy of session {schedule.sessions[worst].session.session_id!r}"
             texts += misstatements([(label, float(claim[worst]), float(recomputed[worst]))])
     return texts
-
-
-def misstated_groups(
-    scenario: Scenario, plan: PlannedPower, stated: Iterable[tuple[str, FloatArray]], *, limit_mode: LimitMode
-) -> list[str]:
-    """A sentence for each group whose stated power is not that of the rows below it, and for each group left out.
-
-    Args:
-        scenario: Has the tree.
-        plan: The rows.
-        stated: Group and its power, (T,), kW.
-        limit_mode: How power is counted.
-    """
-    powers, where = asset_powers(scenario, plan.grid, plan.asset_kw), SessionPlaces.of(scenario, plan)
-    texts: list[str] = []
-    missing = {group.group_id for group in scenario.site.groups}
-    for group_id, power_kw in stated:
-        missing.discard(group_id)
-        weight = row_weights(scenario, plan, where, group_id, Phase.ALL, export=False)
-        of_sessions_kw = row_loads_kw(plan, weight, limit_mode, export=False)
-        load_kw = of_sessions_kw + counted_kw(scenario, powers, group_id, Phase.ALL, plan.grid.steps, export=False)[0]
-        if power_kw.shape != load_kw.shape:
-            texts.append(f"the plan states {power_kw.size} powers of group {group_id!r} for {load_kw.size} steps")
-            continue
-        worst = int(np.argmax(np.abs(power_kw - load_kw)))
-        since = plan.grid.instant(float(plan.grid.edges_s[worst])).isoformat()
-        label = f"power of group {group_id!r} from {since}"
-        texts += misstatements([(label, float(power_kw[worst]), float(load_kw[worst]))])
-    return texts + [f"group {group_id!r} is not part of the plan" for group_id in sorted(missing)]
-
-
-def misstatements(stated: Iterable[tuple[str, float, float]], *, tolerance: float = 1e-4) -> list[str]:
-    """A sentence for each figure that is not what was found.
-
-    Args:
-        stated: Name, figure stated, figure found.
-        tolerance: Largest difference taken for rounding.
-    """
-    return [
-        f"the plan states {name} {claim:.6f}, recomputed it is {found:.6f}"
-        for name, claim, found in stated
-        if not abs(claim - found) <= tolerance + RELATIVE_TOLERANCE * abs(found)
-    ]
 
 
 def _membership(scenario: Scenario, plan: PlannedPower) -> list[str]:
@@ -485,14 +325,9 @@ def _worst_excess(actual: FloatArray, allowed: FloatArray) -> list[int]:
     return [worst] if exceeded else []
 
 
-def _chargers_as_used(scenario: Scenario, plan: PlannedPower) -> list[Charger]:
-    """The charger of each session, as its vehicle uses it."""
-    return [scenario.site.charger(session.charger_id).used_by(session.vehicle_phases) for session in plan.sessions]
-
-
 def _session_power_kw(scenario: Scenario, plan: PlannedPower, *, stepless: bool) -> FloatArray:
     power_kw = []
-    for session, charger in zip(plan.sessions, _chargers_as_used(scenario, plan), strict=True):
+    for session, charger in zip(plan.sessions, chargers_as_used(scenario, plan), strict=True):
         most_kw = (
             charger.max_power_kw if session.max_power_kw is None else min(charger.max_power_kw, session.max_power_kw)
         )
@@ -503,7 +338,7 @@ def _session_power_kw(scenario: Scenario, plan: PlannedPower, *, stepless: bool)
 def _settings(scenario: Scenario, plan: PlannedPower) -> list[str]:
     """Powers that a charger cannot be set to, and rows that end before their step although others follow."""
     texts: list[str] = []
-    for index, charger in enumerate(_chargers_as_used(scenario, plan)):
+    for index, charger in enumerate(chargers_as_used(scenario, plan)):
         session = plan.sessions[index]
         if charger.is_stepless:
             continue
@@ -606,110 +441,6 @@ def _shared_chargers(
             limit_kw = np.where(shared, scenario.site.charger(charger_id).max_power_kw, np.inf)
             either_way = replace(plan, power_kw=np.abs(plan.power_kw))
             yield f"charger {charger_id!r}", either_way.load_kw(share, limit_mode), limit_kw
-
-
-def line_currents(
-    scenario: Scenario, plan: PlannedPower, *, limit_mode: LimitMode, current_mode: LimitMode
-) -> Iterable[tuple[str, FloatArray, FloatArray]]:
-    """The largest current on every line, whatever vehicles leave of what they may draw: name, (T,) A, (T,) limit in A.
-
-    Args:
-        scenario: Has the lines, and forecasts in A.
-        plan: The rows.
-        limit_mode: How forecasts in A count.
-        current_mode: How the lines' own limits count.
-    """
-    site, grid = scenario.site, plan.grid
-    if site.lines():
-        currents = _Currents(scenario, plan)
-        for line in site.lines():
-            unknown = _most_of_unknown(line.weights)
-            found = currents.largest_a(line.group_id, line.weights, unknown, current_mode)
-            yield f"line {line.line_limit_id!r}", found, np.full(grid.steps, line.limit_a)
-    for group in site.groups if scenario.forecasts.states_amperes else ():
-        for phase in (Phase.ALL, *SINGLE_PHASES):
-            in_amperes = scenario.forecasts.in_amperes_on(grid, group.group_id, phase)
-            if not in_amperes.any():
-                continue
-            currents = _Currents(scenario, plan)
-            conductors = SINGLE_PHASES if phase is Phase.ALL else (phase,)
-            limit_kw = scenario.forecasts.import_capacity_on(grid, group.group_id, phase) / len(conductors)
-            limit_a = np.where(in_amperes, limit_kw * amperes_per_kilowatt(site.nominal_voltage_v), np.inf)
-            for conductor in conductors:
-                weights = [float(conductor is each) for each in SINGLE_PHASES]
-                # Who states one figure for three conductors takes what is unknown to be balanced.
-                found = currents.largest_a(group.group_id, weights, 1.0 / len(conductors), limit_mode)
-                yield f"group {group.group_id!r} phase {conductor}", found, limit_a
-
-
-class _Currents:
-    """What sessions put on L1, L2 and L3."""
-
-    def __init__(self, scenario: Scenario, plan: PlannedPower) -> None:
-        site = scenario.site
-        chargers = _chargers_as_used(scenario, plan)
-        wirings = [charger.wiring for charger in chargers]
-        self._plan = plan
-        self._paths = [site.path(charger.group_id) for charger in chargers]
-        self._known = np.array([wiring is not None for wiring in wirings], dtype=bool)
-        self._nominal_a_per_kw = amperes_per_kilowatt(site.nominal_voltage_v)
-        self._a_per_kw = np.array(
-            [
-                (0, 0, 0) if wiring is None else wiring.currents_a_per_kw(site.nominal_voltage_v, charger.voltage_v)
-                for wiring, charger in zip(wirings, chargers, strict=True)
-            ],
-            dtype=np.complex128,
-        ).reshape(-1, len(SINGLE_PHASES))
-
-    def largest_a(self, group_id: str, weights: Sequence[float], unknown: float, mode: LimitMode) -> FloatArray:
-        """The largest weighted sum of a group's currents: (T,), A.
-
-        Args:
-            group_id: The group.
-            weights: Of L1, L2 and L3.
-            unknown: What a kW of unknown connection counts, as a multiple of its current from line to neutral.
-            mode: How power is counted.
-        """
-        plan, steps = self._plan, self._plan.grid.steps
-        here = np.array([group_id in path for path in self._paths], dtype=np.float64)
-        phasor = here * (self._a_per_kw @ np.array(weights, dtype=np.float64))
-        amount = np.abs(phasor)
-        unit = np.round(phasor / np.where(amount > 0, amount, 1.0), DIRECTION_DECIMALS)
-        by_direction = {
-            complex(one): plan.load_kw(np.where(unit == one, amount, 0.0), mode) for one in np.unique(unit[amount > 0])
-        }
-        loose_a_per_kw = here * ~self._known * unknown * self._nominal_a_per_kw
-        return _largest_current(by_direction, steps) + plan.load_kw(loose_a_per_kw, mode)
-
-
-def _most_of_unknown(weights: Sequence[float]) -> float:
-    """Current of 1 kW at any connection, as a multiple of that from line to neutral."""
-    first, second, third = weights
-    across = max(abs(first - second), abs(second - third), abs(third - first)) / math.sqrt(3.0)
-    return max(abs(first), abs(second), abs(third), across)
-
-
-def _largest_current(by_direction: Mapping[complex, FloatArray], steps: int) -> FloatArray:
-    """The largest amount of any partial sum of currents: (T,), A.
-
-    What reaches farthest in some direction is the sum of all that point that way. The choice changes only where one of
-    the currents is at right angles to the direction; those are left out, and put in on either side.
-    """
-    largest = np.zeros(steps)
-    for turning in by_direction:
-        for normal in (turning * 1j, turning * -1j):
-            chosen = np.zeros(steps, dtype=np.complex128)
-            ahead, behind = chosen.copy(), chosen.copy()
-            for direction, amount in by_direction.items():
-                along = (direction * normal.conjugate()).real
-                if along > SAME_DIRECTION:
-                    chosen += direction * amount
-                elif abs(along) <= SAME_DIRECTION:
-                    target = ahead if (direction * turning.conjugate()).real > 0 else behind
-                    target += direction * amount
-            for total in (chosen, chosen + ahead, chosen + behind):
-                np.maximum(largest, np.abs(total), out=largest)
-    return largest
 
 
 def _limit_violation(grid: TimeGrid, name: str, load: FloatArray, limit: FloatArray, unit: str) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,12 +18,8 @@ from models.domain.time_grid import FloatArray, IntArray, TimeGrid
 from models.units import SECONDS_PER_HOUR
 from optimizer.arrays import dot, sums_by
 from optimizer.options import LimitMode
+from optimizer.planned_power import TOLERANCE, PlannedPower
 
-if TYPE_CHECKING:
-    from optimizer.verify import PlannedPower
-
-TOLERANCE = 1e-6
-"""kW or kWh."""
 STATE_TOLERANCE_KWH = 1e-5
 """A state is a sum over all steps before it, each of them rounded."""
 WHOLE_STEP_HOURS = 1e-9

@@ -15,7 +15,8 @@ from models.domain import Scenario
 from models.domain.time_grid import TimeGrid
 from optimizer import optimize
 from optimizer.options import LimitMode, LineForm, OptimizeOptions
-from optimizer.verify import PlannedPower, line_currents
+from optimizer.planned_power import PlannedPower
+from optimizer.verify_currents import line_currents
 from tests.builders import HOUR, MORNING, make_session
 
 SMALL = [case for case in cases() if case.network == "office001"]

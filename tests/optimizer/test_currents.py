@@ -24,8 +24,9 @@ from optimizer import optimize, verify
 from optimizer.currents import SideFinder, side_angles, with_sides
 from optimizer.lines import largest_sum
 from optimizer.options import Backend, LimitMode, LineForm, OptimizeOptions, PilotMode, SolverOptions, Strategy
+from optimizer.planned_power import PlannedPower
 from optimizer.problem import prepare
-from optimizer.verify import PlannedPower, line_currents
+from optimizer.verify_currents import line_currents
 from tests.builders import (
     HOUR,
     MORNING,
