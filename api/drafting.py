@@ -21,7 +21,7 @@ from models.errors import VerificationError
 from models.oscp.v20 import to_optimum_messages
 from optimizer import OptimizeOptions, optimize
 from optimizer.scenario_io.plan_document import schedule_from_document, to_plan_document
-from optimizer.scenario_io.schemas import BATTERY_FIELDS
+from optimizer.scenario_io.row_schemas import BATTERY_FIELDS
 from optimizer.verify import verify
 
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)

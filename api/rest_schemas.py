@@ -26,6 +26,7 @@ from optimizer.options import (
 from optimizer.scenario_io import PriceRow, SessionRow, SiteFile
 from optimizer.scenario_io.asset_schemas import AssetPowerRow, CarbonRow, TariffFile
 from optimizer.scenario_io.documents import MAX_MESSAGES, MAX_ROWS
+from optimizer.scenario_io.fields import ID_PATTERN, Id, Instant
 from optimizer.scenario_io.result_schemas import (
     AssetRow,
     GroupRow,
@@ -34,7 +35,6 @@ from optimizer.scenario_io.result_schemas import (
     SessionResultRow,
     SummaryFile,
 )
-from optimizer.scenario_io.schemas import ID_PATTERN, Id, Instant
 from optimizer.scenario_io.why_document import WhyFile
 
 MAX_URL_LENGTH = 2_048

@@ -24,8 +24,8 @@ from models.domain import CapacityBlock, CapacityForecast, CapacityKind, Schedul
 from models.domain.bounds import MAX_POWER_KW
 from models.errors import InputError
 from optimizer.scenario_io import PriceRow, SessionRow
+from optimizer.scenario_io.fields import Id, Instant, PricePerKwh
 from optimizer.scenario_io.plan_document import schedule_from_document, to_plan_document
-from optimizer.scenario_io.schemas import Id, Instant, PricePerKwh
 
 Json = dict[str, object]
 

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.routing import RouteContext, iter_route_contexts
 
 from api.routes.bodies import INPUT
-from optimizer.scenario_io.schemas import ID_PATTERN
+from optimizer.scenario_io.fields import ID_PATTERN
 
 PORTABLE_ID_PATTERN = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"
 r"""ID_PATTERN without \p{Cc}, which few readers of OpenAPI know."""

@@ -33,7 +33,7 @@ from api.routes.bodies import raw_body
 from api.routes.optimize import optimizations_of
 from api.services.optimization import BusyError
 from api.services.reading import parsed
-from optimizer.scenario_io.schemas import ID_PATTERN
+from optimizer.scenario_io.fields import ID_PATTERN
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "

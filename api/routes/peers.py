@@ -13,7 +13,7 @@ from api.routes import examples
 from api.routes.bodies import CONFLICT, NEEDS_CALLER, NEEDS_JSON, answer, documented_body, problem, raw_body
 from api.services import peers
 from api.services.reading import parsed
-from optimizer.scenario_io.schemas import ID_PATTERN
+from optimizer.scenario_io.fields import ID_PATTERN
 
 router = APIRouter(prefix="/v1/peers", tags=["Peers"], dependencies=[Depends(operator)], responses=NEEDS_CALLER)
 

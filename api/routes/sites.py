@@ -39,7 +39,7 @@ from api.services import exports, sites
 from models.domain import CapacityForecasts, CapacityKind, Phase
 from optimizer.exports import MAX_PERIODS, ExportFormat, ProfileOptions, RateUnit
 from optimizer.scenario_io import PriceRow, SessionRow
-from optimizer.scenario_io.schemas import ID_PATTERN
+from optimizer.scenario_io.fields import ID_PATTERN
 
 router = APIRouter(prefix="/v1/sites", responses=NEEDS_CALLER)
 

@@ -23,7 +23,7 @@ from optimizer.scenario_io import SessionRow, SiteFile
 from optimizer.scenario_io.checks import unknown_fields_note
 from optimizer.scenario_io.documents import read_price_documents, read_session_documents, read_site_document
 from optimizer.scenario_io.result_schemas import ScheduleRow
-from optimizer.scenario_io.schemas import price_rows
+from optimizer.scenario_io.row_schemas import price_rows
 
 logger = logging.getLogger(__name__)
 

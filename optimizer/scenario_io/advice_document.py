@@ -23,8 +23,8 @@ from models.oscp.v20 import (
 )
 from optimizer.advice import Advice, BlockAdvice
 from optimizer.advice_options import AskedBlocks
+from optimizer.scenario_io.fields import SCHEMA_VERSION
 from optimizer.scenario_io.files import new_folder
-from optimizer.scenario_io.schemas import SCHEMA_VERSION
 
 ADVICE_FILE = "advice.json"
 ADJUST_FILE = "adjust.json"

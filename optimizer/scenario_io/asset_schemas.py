@@ -10,14 +10,7 @@ from pydantic_core import PydanticCustomError
 from models.domain.demand import EVERY_DAY, MAX_PRICE_PER_KW, DailyWindow, DemandCharge, RecurringPrice
 from models.domain.series import ValueBlock
 from models.units import MINUTES_PER_HOUR
-from optimizer.scenario_io.schemas import (
-    Id,
-    Instant,
-    PowerKw,
-    PricePerKwh,
-    SiteEntry,
-    require_end_after_start,
-)
+from optimizer.scenario_io.fields import Id, Instant, PowerKw, PricePerKwh, SiteEntry, require_end_after_start
 
 MAX_CARBON_KG_PER_KWH = 1_000.0
 """Coal emits about 1 kg per kWh; a thousand times that is a mistaken unit."""

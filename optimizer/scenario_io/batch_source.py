@@ -32,8 +32,9 @@ from optimizer.scenario_io.checks import (
 )
 from optimizer.scenario_io.files import read_json, require_folder
 from optimizer.scenario_io.forecast_table import ForecastRow, to_messages
+from optimizer.scenario_io.row_schemas import PriceRow, SessionRow
 from optimizer.scenario_io.scenarios import LoadedScenario, ignored_columns_note, load_scenario, read_messages
-from optimizer.scenario_io.schemas import PriceRow, SessionRow, SiteFile
+from optimizer.scenario_io.site_schemas import SiteFile
 from optimizer.scenario_io.tables import Table, TableParts
 
 SITES, SESSIONS, PRICES, FORECASTS = "sites", "sessions", "prices", "forecasts"

@@ -23,16 +23,15 @@ from models.errors import FileInputError, InputError
 from models.oscp.v20 import UpdateGroupCapacityForecast, to_capacity_forecast
 from models.units import seconds_to_hours
 from optimizer.scenario_io.asset_schemas import AssetPowerRow, CarbonRow, TariffFile
-from optimizer.scenario_io.schemas import (
-    AssetEntry,
+from optimizer.scenario_io.fields import SiteEntry
+from optimizer.scenario_io.row_schemas import (
     PriceRow,
     ReceivedMessage,
     RecordedPriceRow,
     RecordedSessionRow,
     SessionRow,
-    SiteEntry,
-    SiteFile,
 )
+from optimizer.scenario_io.site_schemas import AssetEntry, SiteFile
 
 SITE_FILE = "site.json"
 FORECASTS_FILE = "forecasts.json"

@@ -30,9 +30,11 @@ from optimizer.scenario_io.checks import (
     session_notes,
     unknown_fields_note,
 )
+from optimizer.scenario_io.fields import meant_field
 from optimizer.scenario_io.files import parse_json
+from optimizer.scenario_io.row_schemas import PriceRow, SessionRow
 from optimizer.scenario_io.scenarios import LoadedScenario, with_tariff
-from optimizer.scenario_io.schemas import PriceRow, SessionRow, SiteFile, meant_field
+from optimizer.scenario_io.site_schemas import SiteFile
 
 MAX_ROWS = 100_000
 """Rows of one document; what has more comes in parts."""

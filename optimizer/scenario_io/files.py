@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from models.errors import FileInputError, InputError
-from optimizer.scenario_io.schemas import CURRENCY_PATTERN, ID_PATTERN, SCHEMA_VERSION
+from optimizer.scenario_io.fields import CURRENCY_PATTERN, ID_PATTERN, SCHEMA_VERSION
 
 T = TypeVar("T")
 

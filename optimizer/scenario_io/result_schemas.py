@@ -10,7 +10,7 @@ from models.domain.bounds import MAX_POWER_KW
 from models.domain.measurement import AssetCategory
 from models.domain.schedule import ScheduleStatus
 from optimizer.options import Fairness, LimitMode, PilotMode
-from optimizer.scenario_io.schemas import MAX_ENERGY_KWH, Id, Instant, PricePerKwh, require_end_after_start
+from optimizer.scenario_io.fields import MAX_ENERGY_KWH, Id, Instant, PricePerKwh, require_end_after_start
 
 MAX_TOTAL = 1e12
 MAX_TEXT = 10_000

@@ -24,6 +24,7 @@ from models.domain.time_grid import FloatArray
 from models.errors import FileInputError
 from models.oscp.v20 import to_optimum_messages
 from optimizer.options import OptimizeOptions, Stage
+from optimizer.scenario_io.fields import SCHEMA_VERSION
 from optimizer.scenario_io.files import locate, new_folder, read_json, require_file, require_folder
 from optimizer.scenario_io.result_schemas import (
     AssetRow,
@@ -33,7 +34,6 @@ from optimizer.scenario_io.result_schemas import (
     SessionResultRow,
     SummaryFile,
 )
-from optimizer.scenario_io.schemas import SCHEMA_VERSION
 from optimizer.scenario_io.tables import Table
 from optimizer.scenario_io.why_document import why_document
 

@@ -39,18 +39,18 @@ from optimizer.scenario_io.checks import (
     unknown_fields_note,
 )
 from optimizer.scenario_io.files import first_problem, locate, new_folder, read_json, require_file, require_folder
-from optimizer.scenario_io.schemas import (
+from optimizer.scenario_io.row_schemas import (
     BATTERY_COLUMNS,
     PriceRow,
     ReceivedMessage,
     RecordedPriceRow,
     RecordedSessionRow,
     SessionRow,
-    SiteFile,
-    UncertaintyFile,
     price_rows,
 )
+from optimizer.scenario_io.site_schemas import SiteFile
 from optimizer.scenario_io.tables import Table, TableParts
+from optimizer.scenario_io.uncertainty_schema import UncertaintyFile
 
 UNCERTAINTY_FILE = "uncertainty.json"
 MAX_MESSAGES = 1_000_000

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Generic, TypeVar
 from pydantic import BaseModel, FailFast, TypeAdapter, ValidationError
 
 from models.errors import FileInputError
+from optimizer.scenario_io.fields import plain_name
 from optimizer.scenario_io.files import check_text, first_problem
-from optimizer.scenario_io.schemas import plain_name
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,7 +24,7 @@ from api.settings import Settings
 from api.tokens import token_hash
 from models.domain.group import CapacityGroup
 from models.oscp.v20.fields import to_wire_text
-from optimizer.scenario_io.schemas import SiteFile
+from optimizer.scenario_io.site_schemas import SiteFile
 from tests.builders import make_charger, make_site
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)

@@ -7,7 +7,7 @@ from typing import Any
 
 from api.persistence import Database, Transaction
 from api.records import EventKind, NewMessage, OutboxKind, Peer, PeerState, SiteLease, StoredPlan
-from optimizer.scenario_io.schemas import SiteFile
+from optimizer.scenario_io.site_schemas import SiteFile
 from tests.builders import make_site
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from optimizer.scenario_io.schemas import ID_PATTERN
+from optimizer.scenario_io.fields import ID_PATTERN
 from tests.api.rest.bench import Bench, message, session, site_input
 from tests.builders import MORNING
 
