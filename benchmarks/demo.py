@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.cases import DEMO_FOLDER
 from optimizer import OptimizeOptions, optimize
-from optimizer.cli import print_comparison
+from optimizer.cli_output import print_comparison
 from optimizer.comparison import compare_strategies
 from optimizer.recheck import recheck
 from optimizer.report import render_report

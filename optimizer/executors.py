@@ -22,6 +22,8 @@ from optimizer.options import OptimizeOptions
 
 T = TypeVar("T")
 
+WATCH_S = 1.0
+"""How often it is asked which processes there are to watch."""
 ANSWER_WITHIN_S = 20.0
 """How long a scheduler may take to answer the first call."""
 
@@ -100,8 +102,8 @@ class Workers:
             patience_s: How long processes may take to finish, s.
         """
         executor, self._executor = self._executor, None
-        if isinstance(executor, ProcessPoolExecutor):
-            _end(executor, patience_s=patience_s)
+        if isinstance(executor, _WatchedPool):
+            executor.end(patience_s=patience_s)
         elif executor is not None:
             executor.shutdown(wait=False)
         if self._client is not None:
@@ -121,16 +123,16 @@ class Workers:
     def replace(self, broken: Executor | None) -> None:
         """Start processes anew, once, where they died or hang; a cluster looks after its own."""
         with self._replacing:
-            if self._executor is not broken or not isinstance(broken, ProcessPoolExecutor):
+            if self._executor is not broken or not isinstance(broken, _WatchedPool):
                 return
-            _end(broken, patience_s=0.0)
+            broken.end(patience_s=0.0)
             self._executor = self._pool()
 
     def are_healthy(self) -> bool:
         """Whether somebody is there to work; processes of our own that have died are started anew."""
         executor = self._executor
-        if isinstance(executor, ProcessPoolExecutor):
-            if len(_processes_of(executor)) == self._processes:
+        if isinstance(executor, _WatchedPool):
+            if sum(worker.is_alive() for worker in executor.workers()) == self._processes:
                 return True
             self.replace(executor)
             return False
@@ -159,14 +161,8 @@ class Workers:
         if there != here:
             raise InputError(f"the workers at {self._cluster} have version {there} of this program, here is {here}")
 
-    def _pool(self) -> ProcessPoolExecutor:
-        pool = ProcessPoolExecutor(
-            self._processes,
-            # Threads and connections of this process must not be copied into a worker.
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_prepare_worker,
-            initargs=(self._niceness,),
-        )
+    def _pool(self) -> _WatchedPool:
+        pool = _WatchedPool(self._processes, self._niceness)
         self._warming = [pool.submit(warm_up, self._options) for _ in range(self._processes)]
         return pool
 
@@ -219,27 +215,64 @@ def warm_up(options: OptimizeOptions) -> None:
     optimize(Scenario(site=site, sessions=(session,)), options)
 
 
-def _processes_of(pool: ProcessPoolExecutor) -> list[BaseProcess]:
-    """Those that are alive."""
-    ids = set(getattr(pool, "_processes", None) or ())
-    return [process for process in multiprocessing.active_children() if process.pid in ids]
+class _WatchedPool(ProcessPoolExecutor):
+    """Processes that may die at any moment, also in the middle of an answer.
 
+    Python's own pool waits for the rest of such an answer for ever, since it holds the pipe open for writing itself; so
+    does whoever waits for the pool, this process at its end included (seen in Python 3.11).
 
-def _end(pool: ProcessPoolExecutor, *, patience_s: float) -> None:
-    """End processes whatever they are at."""
-    workers = _processes_of(pool)
-    results = getattr(pool, "_result_queue", None)
-    pool.shutdown(wait=False, cancel_futures=True)
-    end_s = time.monotonic() + patience_s
-    for process in workers:
-        process.join(max(0.0, end_s - time.monotonic()))
-        process.kill()
-    for process in workers:
-        process.join()
-    # Whoever was killed in the middle of an answer would leave the pool's thread, and so this process at its end,
-    # waiting for the rest of it: we hold the pipe open for writing too.
-    if results is not None:
-        results._writer.close()  # noqa: SLF001
+    Args:
+        processes: How many.
+        niceness: By how much they give way to others.
+    """
+
+    def __init__(self, processes: int, niceness: int) -> None:
+        super().__init__(
+            processes,
+            # Threads and connections of this process must not be copied into a worker.
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_prepare_worker,
+            initargs=(niceness,),
+        )
+        self._answers: Any = self._result_queue
+        self._ending, self._closing = threading.Event(), threading.Lock()
+        threading.Thread(target=self._watch, name="watch-workers", daemon=True).start()
+
+    def workers(self) -> list[BaseProcess]:
+        """Those that were started."""
+        return list((self._processes or {}).values())
+
+    def end(self, *, patience_s: float) -> None:
+        """End them whatever they are at.
+
+        Args:
+            patience_s: How long they may take to finish, s.
+        """
+        self._ending.set()
+        workers = self.workers()
+        self.shutdown(wait=False, cancel_futures=True)
+        end_s = time.monotonic() + patience_s
+        for worker in workers:
+            worker.join(max(0.0, end_s - time.monotonic()))
+        self._kill(workers)
+
+    def _kill(self, workers: Sequence[BaseProcess]) -> None:
+        for worker in workers:
+            worker.kill()
+        for worker in workers:
+            worker.join()
+        # Nobody writes any more: what waits for the rest of an answer is told that there is none. Who ends the pool may
+        # do so just when one has died by itself.
+        with self._closing:
+            self._answers._writer.close()  # noqa: SLF001
+
+    def _watch(self) -> None:
+        """End all when one dies by itself: the pool is broken then in any case."""
+        while not self._ending.wait(0 if self.workers() else WATCH_S):
+            workers = self.workers()
+            if connection.wait([worker.sentinel for worker in workers], WATCH_S) and not self._ending.is_set():
+                self._kill(workers)
+                return
 
 
 def _prepare_worker(niceness: int) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import struct
 import threading
 import time
+from concurrent.futures import BrokenExecutor
 from multiprocessing import connection
+
+import pytest
 
 from optimizer.executors import Workers
 from optimizer.options import OptimizeOptions, Strategy
@@ -22,6 +26,26 @@ def answer_halfway() -> None:
         time.sleep(PATIENCE_S)
 
     connection.Connection._send_bytes = send_length  # type: ignore[attr-defined]
+
+
+def test_a_worker_that_dies_in_the_middle_of_its_answer() -> None:
+    """Whoever waits for the answer is told that there is none, and work goes on in new processes."""
+    workers = Workers(processes=2, options=WITHOUT_SOLVER)
+    workers.start()
+    try:
+        workers.check()
+        broken = workers.executor
+        future = workers.submit(answer_halfway)
+        time.sleep(0.5)
+        multiprocessing.active_children()[0].kill()
+
+        with pytest.raises(BrokenExecutor):
+            future.result(PATIENCE_S / 2)
+
+        workers.replace(broken)
+        workers.check()
+    finally:
+        workers.close()
 
 
 def test_nobody_waits_for_the_rest_of_an_answer() -> None:
