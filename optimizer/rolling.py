@@ -219,8 +219,13 @@ class _Player:
 
     def _is_cut_short(self) -> bool:
         """Whether a plan may end within a step: it must not count on what the rest of it would have evened out."""
-        edges_s = self._truth.grid.edges_s
-        return self._options.occasion is Occasion.EVERY_EVENT or not np.isin(self._instants, edges_s).all()
+        if self._options.occasion is Occasion.EVERY_EVENT:
+            return True
+        # Edges of the truth may come of the very message that no plan before it knew.
+        grid = self._truth.grid
+        raster = TimeGrid.build(grid.start, grid.end, raster=self._options.plan.raster, time_zone=self._zone)
+        news_s = [at_s for at_s, why in self._known.items() if why == "forecast"]
+        return not np.isin(news_s, raster.edges_s).all()
 
     def _replan(self, now_s: float, reason: str) -> None:
         """Plan for those who are there; without anybody there is no plan."""

@@ -280,6 +280,14 @@ class TestOccasions:
 
         assert by_hour(rolled.schedule) == approx({"A": [3.0], "B": [3.0]})
 
+    def test_a_message_within_a_step_counts_on_no_mean(self) -> None:
+        """The same at every step, where at 8:30 a message comes that stops everybody: A has drawn 6 kW until then."""
+        a = make_session("A", departure=MORNING + HOUR / 2)
+        stop = (MORNING + HOUR / 2, make_forecast((0.0,)))
+        day = make_day(a, limit_kw=6.0, messages=[(None, make_forecast((6.0,))), stop])
+
+        assert by_hour(roll(day, options()).schedule) == approx({"A": [3.0]})
+
     def test_nobody_there_is_no_plan(self) -> None:
         """Between two vehicles an hour apart nothing is planned."""
         day = make_day(
