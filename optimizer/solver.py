@@ -36,6 +36,8 @@ INTERIOR_POINT: Mapping[str, OptionValue] = MappingProxyType(
     {"solver": "ipx", "run_crossover": "on", "presolve": "off", "parallel": "off"}
 )
 LAST_RESORT: Mapping[str, OptionValue] = MappingProxyType({"solver": "choose", "presolve": "on", "parallel": "off"})
+ROUNDED: Mapping[str, OptionValue] = MappingProxyType({**DUAL_SIMPLEX, "primal_feasibility_tolerance": 1e-6})
+"""Ten times HiGHS's own tolerance."""
 BRANCH_AND_BOUND: Mapping[str, OptionValue] = MappingProxyType(
     {"solver": "choose", "presolve": "on", "parallel": "off", "mip_rel_gap": 1e-7, "mip_abs_gap": 1e-6}
 )
@@ -288,7 +290,11 @@ class _Run:
             highs, status = self.attempt(cost, method)
             if status in (SolveStatus.OPTIMAL, SolveStatus.TIME_LIMIT):
                 return highs, status
-        return self.attempt(cost, LAST_RESORT)
+        highs, status = self.attempt(cost, LAST_RESORT)
+        if status is SolveStatus.INFEASIBLE and self.value is not None:
+            # An earlier stage has a solution: what is narrowed to its optima can be infeasible by rounding only.
+            highs, status = self.attempt(cost, ROUNDED)
+        return highs, status
 
     def attempt(self, cost: FloatArray, method: Mapping[str, OptionValue]) -> tuple[highspy.Highs, SolveStatus]:
         """One solve from scratch by one method, and from the last basis for as long as rows are missing."""

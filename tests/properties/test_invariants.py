@@ -65,10 +65,15 @@ def values(schedule: Schedule) -> list[float]:
 
 
 def is_worse(later: list[float], earlier: list[float], tolerance: float = TOLERANCE) -> bool:
-    """Whether the first stage in which two vectors differ is higher in the later one."""
+    """Whether the first stage in which two vectors differ is higher in the later one; a gain of a hundredth of the
+    tolerance is one already, since a later stage may pay for it.
+    """
     for new, old in zip(later, earlier, strict=True):
-        if abs(new - old) > tolerance * max(1.0, abs(old)):
-            return new > old
+        slack = tolerance * max(1.0, abs(old))
+        if new - old > slack:
+            return True
+        if old - new > slack / 100:
+            return False
     return False
 
 
