@@ -10,7 +10,8 @@ import numpy as np
 from models.domain import FloatArray, Scenario
 from optimizer.objective import applicable_stages, merge_weight
 from optimizer.options import COST_OBJECTIVE, OptimizeOptions
-from optimizer.problem import CapacityProblem, prepare
+from optimizer.prepare import prepare
+from optimizer.problem import CapacityProblem
 from optimizer.solver import DUAL_SIMPLEX, LARGEST_COST, OptionValue
 
 Method = Mapping[str, OptionValue]

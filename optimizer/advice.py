@@ -24,7 +24,8 @@ from optimizer.formulation import formulate
 from optimizer.linear_program import LinearProgram, StageCost, Terms
 from optimizer.objective import applicable_stages
 from optimizer.options import OptimizeOptions, SolverOptions, Stage
-from optimizer.problem import CapacityProblem, prepare
+from optimizer.prepare import prepare
+from optimizer.problem import CapacityProblem
 from optimizer.solver import solve
 
 SAME_VALUE = 1e-6

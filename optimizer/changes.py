@@ -24,7 +24,8 @@ from optimizer.fairness import fair_unmet_kwh
 from optimizer.formulation import formulate
 from optimizer.linear_program import LinearProgram, Rows, StageCost, Terms
 from optimizer.options import Fairness, OptimizeOptions, SolverOptions, Stage
-from optimizer.problem import CapacityProblem, prepare
+from optimizer.prepare import prepare
+from optimizer.problem import CapacityProblem
 from optimizer.solver import Solution, solve
 
 SERVED_KWH = 1e-5

@@ -22,7 +22,8 @@ from models.domain.time_grid import FloatArray, IntArray
 from optimizer.arrays import sums_by
 from optimizer.linear_program import Rows
 from optimizer.lines import Line, largest_sum
-from optimizer.problem import CapacityLimit, CapacityProblem, line_limit
+from optimizer.prepare import line_limit
+from optimizer.problem import CapacityLimit, CapacityProblem
 
 CUT_TOLERANCE_KWH = 1e-7
 """A side exceeded by less holds, as the solver means it."""

@@ -15,7 +15,8 @@ from optimizer.extract import Outcome, tidy, to_schedule
 from optimizer.heuristics import allocate
 from optimizer.options import OptimizeOptions, Strategy
 from optimizer.pilots import settable
-from optimizer.problem import CapacityProblem, prepare
+from optimizer.prepare import prepare
+from optimizer.problem import CapacityProblem
 from optimizer.runtime import Stopwatch, paused_garbage_collection
 from optimizer.verify import verify
 from optimizer.why import why

@@ -16,10 +16,11 @@ from optimizer.arrays import sums_by
 from optimizer.asset_formulation import vehicle_columns
 from optimizer.currents import LineLoad, fitting_factor
 from optimizer.explain import explain
+from optimizer.limit_rows import counted_columns
 from optimizer.lines import Line
 from optimizer.options import Stage
 from optimizer.pilot_rules import PilotPlan
-from optimizer.problem import CapacityLimit, CapacityProblem, counted_columns
+from optimizer.problem import CapacityLimit, CapacityProblem
 
 NOTHING_KWH = 1e-9
 """Less than that is not planned."""

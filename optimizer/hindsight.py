@@ -17,7 +17,7 @@ from optimizer.extract import Outcome, tidy, to_schedule
 from optimizer.heuristics import allocate
 from optimizer.options import Foresight, RollOptions, Strategy
 from optimizer.planned_power import TOLERANCE
-from optimizer.problem import prepare
+from optimizer.prepare import prepare
 from optimizer.rolling import RolledDay, roll
 from optimizer.verify import verify
 

@@ -22,7 +22,8 @@ from models.units import SECONDS_PER_HOUR
 from optimizer.engine import optimize
 from optimizer.extract import NOTHING_KWH, Outcome, to_schedule
 from optimizer.options import Foresight, LimitMode, Occasion, RollOptions, Strategy
-from optimizer.problem import CapacityProblem, prepare
+from optimizer.prepare import prepare
+from optimizer.problem import CapacityProblem
 from optimizer.verify import verify
 
 logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from api.settings import Settings
 from models.domain import Scenario, Schedule
 from models.errors import CapacityOptimizerError, InputError
 from optimizer.options import COST_OBJECTIVE, PEAK_OBJECTIVE, OptimizeOptions, SolverOptions
-from optimizer.problem import window
+from optimizer.prepare import window
 from optimizer.scenario_io import LoadedScenario
 from optimizer.scenario_io.documents import SeriesDocuments, read_scenario_document
 from optimizer.scenario_io.files import parse_json

@@ -33,7 +33,7 @@ from optimizer.options import (
     SolverOptions,
     Strategy,
 )
-from optimizer.problem import prepare
+from optimizer.prepare import prepare
 from optimizer.verify import verify
 from tests.builders import (
     HOUR,

@@ -23,7 +23,7 @@ from optimizer.formulation import formulate
 from optimizer.linear_program import LinearProgram
 from optimizer.objective import applicable_stages
 from optimizer.options import OptimizeOptions, Stage, Strategy
-from optimizer.problem import prepare
+from optimizer.prepare import prepare
 from optimizer.pyomo_model import dismantle, pyomo_model
 from tests.builders import HOUR, make_forecast, make_scenario, make_session, make_site, make_tariff
 from tests.properties.strategies import Case, cases

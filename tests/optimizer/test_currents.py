@@ -25,7 +25,7 @@ from optimizer.currents import SideFinder, side_angles, with_sides
 from optimizer.lines import largest_sum
 from optimizer.options import Backend, LimitMode, LineForm, OptimizeOptions, PilotMode, SolverOptions, Strategy
 from optimizer.planned_power import PlannedPower
-from optimizer.problem import prepare
+from optimizer.prepare import prepare
 from optimizer.verify_currents import line_currents
 from tests.builders import (
     HOUR,

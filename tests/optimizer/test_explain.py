@@ -17,7 +17,7 @@ from models.domain.why import ReasonCode
 from optimizer.engine import optimize
 from optimizer.explain import explain
 from optimizer.options import OptimizeOptions, Strategy
-from optimizer.problem import prepare
+from optimizer.prepare import prepare
 from tests.builders import HOUR, MORNING, make_charger, make_forecast, make_scenario, make_session, make_site
 
 HOURLY = OptimizeOptions(raster=HOUR)

@@ -20,7 +20,8 @@ from models.domain.why import ReasonCode
 from models.errors import InputError
 from optimizer.engine import optimize
 from optimizer.options import PEAK_OBJECTIVE, Backend, Fairness, LimitMode, OptimizeOptions, SolverOptions
-from optimizer.problem import CapacityProblem, prepare
+from optimizer.prepare import prepare
+from optimizer.problem import CapacityProblem
 from tests.builders import HOUR, MORNING, make_charger, make_scenario, make_session, make_site, make_tariff
 from tests.properties.strategies import Case, cases
 

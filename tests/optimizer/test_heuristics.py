@@ -20,7 +20,8 @@ from models.errors import InputError
 from models.units import SECONDS_PER_HOUR
 from optimizer.heuristics import NOTHING_KWH, allocate
 from optimizer.options import LimitMode, OptimizeOptions, Strategy
-from optimizer.problem import CapacityProblem, prepare
+from optimizer.prepare import prepare
+from optimizer.problem import CapacityProblem
 from tests.builders import HOUR, MORNING, make_charger, make_forecast, make_scenario, make_session, make_site
 
 MINUTE = timedelta(minutes=1)

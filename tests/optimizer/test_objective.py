@@ -17,7 +17,7 @@ from optimizer.formulation import formulate
 from optimizer.linear_program import LinearProgram
 from optimizer.objective import LARGEST_WEIGHT, SAFETY, applicable_stages, merge_weight
 from optimizer.options import COST_OBJECTIVE, PEAK_OBJECTIVE, LimitMode, OptimizeOptions, SolverOptions, Stage, Strategy
-from optimizer.problem import prepare
+from optimizer.prepare import prepare
 from optimizer.solver import solve
 from tests.builders import HOUR, make_charger, make_forecast, make_scenario, make_session, make_site, make_tariff
 from tests.properties.strategies import Case, cases

@@ -23,7 +23,7 @@ from optimizer.heuristics import allocate
 from optimizer.options import LimitMode, OptimizeOptions, PilotMode, SolverOptions, Stage, Strategy
 from optimizer.pilot_program import plan_of, start_from
 from optimizer.pilots import round_to_pilots
-from optimizer.problem import prepare
+from optimizer.prepare import prepare
 from optimizer.verify import verify
 from tests.builders import HOUR, make_charger, make_forecast, make_scenario, make_session, make_site, make_tariff
 from tests.properties.strategies import Case, cases

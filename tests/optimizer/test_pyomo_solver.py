@@ -19,7 +19,7 @@ from optimizer.engine import optimize
 from optimizer.formulation import formulate
 from optimizer.objective import applicable_stages
 from optimizer.options import PEAK_OBJECTIVE, LimitMode, OptimizeOptions, SolverOptions, Strategy
-from optimizer.problem import prepare
+from optimizer.prepare import prepare
 from optimizer.pyomo_model import pyomo_model
 from optimizer.pyomo_solver import solve_with
 from optimizer.solver import Solution, SolveStatus, solve

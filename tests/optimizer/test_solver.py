@@ -22,7 +22,7 @@ from optimizer.formulation import formulate
 from optimizer.linear_program import LinearProgram, StageCost
 from optimizer.objective import applicable_stages, merge_weight
 from optimizer.options import COST_OBJECTIVE, LimitMode, OptimizeOptions, SolverOptions, Stage
-from optimizer.problem import prepare
+from optimizer.prepare import prepare
 from optimizer.solver import Solution, SolveStatus, check_options, solve
 from tests.builders import (
     HOUR,

@@ -21,7 +21,8 @@ from models.errors import InputError
 from optimizer.changes import raised
 from optimizer.engine import optimize
 from optimizer.options import LimitMode, OptimizeOptions, Strategy
-from optimizer.problem import CapacityProblem, prepare
+from optimizer.prepare import prepare
+from optimizer.problem import CapacityProblem
 from optimizer.why import SHORT_KWH
 from tests.builders import (
     HOUR,

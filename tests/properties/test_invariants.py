@@ -25,7 +25,7 @@ from optimizer import verify
 from optimizer.engine import optimize
 from optimizer.extract import NOTHING_KWH
 from optimizer.options import LimitMode, OptimizeOptions, Stage, Strategy
-from optimizer.problem import prepare
+from optimizer.prepare import prepare
 from tests.builders import HOUR, MORNING, make_charger, make_session, make_site
 from tests.properties.recount import counted_rows, limits_kw, price_at, rows, steps
 from tests.properties.strategies import (
