@@ -17,6 +17,7 @@ from api.site_state_json import state_from_json, state_to_json
 from api.situation import PlanningRules, Situation, next_awakening, next_edge, site_of, situation_of
 from api.wishes import SHORT_KWH, Wish, wish_message, wishes_of, without_forecasts
 from models.domain import ChargingSession, Scenario, Schedule, Site
+from models.domain.headroom import load_violations
 from models.errors import VerificationError
 from models.oscp.v20 import to_optimum_messages
 from optimizer import OptimizeOptions, optimize
@@ -214,6 +215,8 @@ def _asked(
 
 
 def _stored(work: SiteWork, situation: Situation, schedule: Schedule, now: datetime) -> StoredPlan:
+    of_loads = tuple(load_violations(situation.site, situation.forecasts, situation.load_kw, schedule.grid))
+    schedule = replace(schedule, violations=(*schedule.violations, *of_loads))
     document = to_plan_document(
         schedule, situation.scenario, situation.options, notes=situation.notes, why_short_only=True
     )

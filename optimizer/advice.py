@@ -19,9 +19,9 @@ from models.domain.scenario import Scenario
 from models.domain.time_grid import FloatArray, IntArray
 from models.errors import SolverError
 from optimizer.currents import with_all_sides
-from optimizer.extract import counted_power_kw
 from optimizer.formulation import formulate
 from optimizer.linear_program import LinearProgram, StageCost, Terms
+from optimizer.loads import counted_power_kw
 from optimizer.objective import applicable_stages
 from optimizer.options import OptimizeOptions, SolverOptions, Stage
 from optimizer.prepare import prepare

@@ -10,7 +10,7 @@ import numpy as np
 from models.domain.time_grid import BoolArray, FloatArray, IntArray
 from optimizer.arrays import sums_by
 from optimizer.assets import NOWHERE, STORAGE_DISCHARGE, VEHICLE_DISCHARGE, AssetArrays, Meters, Stores
-from optimizer.linear_program import ProgramBuilder, Rows, Terms
+from optimizer.linear_program import LinearProgram, ProgramBuilder, Rows, Terms
 from optimizer.problem import CapacityProblem
 
 
@@ -71,6 +71,12 @@ def flow_columns(builder: ProgramBuilder, problem: CapacityProblem) -> IntArray:
     if problem.assets is None:
         return energy
     return np.concatenate([energy, *(builder.columns(name) for name in problem.assets.flows.variables)])
+
+
+def flow_values(problem: CapacityProblem, program: LinearProgram, value: FloatArray) -> FloatArray:
+    """Energies of all columns of limit rows in a solution of a program, (C,): (K + X,), kWh."""
+    names = () if problem.assets is None else tuple(problem.assets.flows.variables)
+    return np.concatenate([value[program.columns[name]] for name in ("energy_kwh", *names)])
 
 
 def stored_energy(builder: ProgramBuilder, problem: CapacityProblem, assets: AssetArrays) -> Rows:

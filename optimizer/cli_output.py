@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 Advance = Callable[[], None]
 
+SHOWN_VIOLATIONS = 10
+
 
 def print_hindsight(figures: list[DayFigures], currency: str) -> None:
     """Print one line for each policy."""
@@ -104,10 +106,27 @@ def print_summary(summary: dict[str, object], out: Path) -> None:
         print(f"{name:<12} {text}")
     if summary["sessions_outside_window"]:
         print(f"left out     {summary['sessions_outside_window']} sessions not wholly inside the window")
+    for text in _violations(summary):
+        print(f"NOT SAFE     {text}")
     notes = summary["notes"]
     for note in notes if isinstance(notes, list) else []:
         print(f"note         {note}")
     print(f"report       {out / 'report.html'}")
+
+
+def _violations(summary: dict[str, object]) -> Iterator[str]:
+    """What the plan exceeds, one sentence each; of many the first ones."""
+    found = summary["limit_violations"]
+    entries = found if isinstance(found, list) else []
+    for one in entries[:SHOWN_VIOLATIONS]:
+        direction = "export" if one["type"] == "GENERATION" else "import"
+        what = "connection" if one["exceeds_connection"] else "limit"
+        yield (
+            f"group {one['group_id']!r} {direction} {one['power_kw']:.1f} kW from {one['start']} to {one['end']}, "
+            f"{what} {one['limit_kw']:.1f} kW"
+        )
+    if len(entries) > SHOWN_VIOLATIONS:
+        yield f"and {len(entries) - SHOWN_VIOLATIONS} more times, see limit_violations in summary.json"
 
 
 def _other_costs(summary: dict[str, object]) -> Iterator[tuple[str, str]]:

@@ -12,15 +12,14 @@ from models.domain.schedule import GroupResult, LineResult, Schedule, ScheduleSt
 from models.domain.time_grid import FloatArray
 from models.units import SECONDS_PER_HOUR
 from optimizer.accounts import asset_results, costs_of, least_curtailment, net_kwh
-from optimizer.arrays import sums_by
 from optimizer.asset_formulation import vehicle_columns
 from optimizer.currents import LineLoad, fitting_factor
 from optimizer.explain import explain
-from optimizer.limit_rows import counted_columns
 from optimizer.lines import Line
+from optimizer.loads import counted_power_kw, limit_violations, load_of_limit_kw
 from optimizer.options import Stage
 from optimizer.pilot_rules import PilotPlan
-from optimizer.problem import CapacityLimit, CapacityProblem
+from optimizer.problem import CapacityProblem
 
 NOTHING_KWH = 1e-9
 """Less than that is not planned."""
@@ -186,6 +185,7 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
         notes=(*problem.notes, *outcome.notes),
         assets=asset_results(problem, all_kwh),
         costs=costs,
+        violations=tuple(limit_violations(problem, all_kwh, counted_kwh)),
     )
 
 
@@ -243,7 +243,7 @@ def _groups(
     return tuple(
         GroupResult(
             group_id=limit.owner,
-            power_kw=group_power_kw(problem, all_kwh, counted_kwh, limit),
+            power_kw=load_of_limit_kw(problem, all_kwh, counted_kwh, limit),
             limit_kw=limit.limit_kw,
             shadow_price_per_kwh=shadow[limit.owner],
             export_limit_kw=export_kw.get(limit.owner, unlimited) if can_feed_in else None,
@@ -291,32 +291,6 @@ def _line_shadow_prices(problem: CapacityProblem, outcome: Outcome) -> FloatArra
             per_kwh = slack if limit.line in problem.curved_lines else 1.0
             np.add.at(prices[limit.line], rows.step_index[mine], per_kwh * outcome.shadow_price_per_kwh[mine])
     return prices
-
-
-def group_power_kw(
-    problem: CapacityProblem, all_kwh: FloatArray, counted_kwh: FloatArray, limit: CapacityLimit
-) -> FloatArray:
-    """Power of a group in each step, counted as its limit of what is drawn counts it: (T,), kW."""
-    if limit.others is None:
-        return counted_power_kw(problem, counted_kwh, limit.share)
-    column, coefficient = counted_columns(problem, limit)
-    load_kwh = sums_by(problem.flow_step[column], coefficient * all_kwh[column], problem.grid.steps)
-    return load_kwh / problem.step_hours + limit.others.fixed_kw
-
-
-def counted_power_kw(problem: CapacityProblem, counted_kwh: FloatArray, share: FloatArray) -> FloatArray:
-    """Power of some sessions in each step, counted as limits count it.
-
-    Args:
-        problem: The scenario as arrays.
-        counted_kwh: (K,), what limits count of each column, kWh.
-        share: (S,), how much of each session counts.
-
-    Returns:
-        (T,), kW.
-    """
-    shared_kwh = counted_kwh * share[problem.column_session]
-    return sums_by(problem.column_step, shared_kwh, problem.grid.steps) / problem.step_hours
 
 
 def _shadow_prices(

@@ -29,6 +29,7 @@ class LimitRows:
         step_index: (R,).
         capacity_kwh: (R,), limit times length of the step, less what nobody decides on, kWh. What that alone exceeds is
             not asked of the plan, which must not add to it: the capacity is then zero, or what can be curtailed.
+        unavoidable_kwh: (R,), by how much what nobody decides on alone exceeds it, kWh: capacity less what it leaves.
         start: (R + 1,), where a row begins.
         column: (nnz,), power columns, increasing within a row; from K on flows of assets.
         coefficient: (nnz,), share of the column's energy that counts; below zero where it makes room.
@@ -37,6 +38,7 @@ class LimitRows:
     limit_index: IntArray
     step_index: IntArray
     capacity_kwh: FloatArray
+    unavoidable_kwh: FloatArray
     start: IntArray
     column: IntArray
     coefficient: FloatArray
@@ -50,7 +52,7 @@ class LimitRows:
 
 def rows_of_limits(problem: CapacityProblem) -> LimitRows:
     """The rows of all limits of a problem, limit by limit and step by step."""
-    limit_index, step_index, capacity, counts, columns, coefficients = [], [], [], [], [], []
+    limit_index, step_index, capacity, unavoidable, counts, columns, coefficients = [], [], [], [], [], [], []
     for index, limit in enumerate(problem.limits):
         mine, coefficient = counted_columns(problem, limit)
         kept = np.isfinite(limit.limit_kw[problem.flow_step[mine]])
@@ -62,7 +64,9 @@ def rows_of_limits(problem: CapacityProblem) -> LimitRows:
         steps, sizes = np.unique(problem.flow_step[mine], return_counts=True)
         limit_index.append(np.full(steps.size, index))
         step_index.append(steps)
-        capacity.append(_capacity_kwh(problem, limit, steps))
+        capacity_kwh, left_kwh = _capacity_kwh(problem, limit, steps)
+        capacity.append(capacity_kwh)
+        unavoidable.append(capacity_kwh - left_kwh)
         counts.append(sizes)
         columns.append(mine)
         coefficients.append(coefficient)
@@ -70,6 +74,7 @@ def rows_of_limits(problem: CapacityProblem) -> LimitRows:
         limit_index=_joined(limit_index, np.int64),
         step_index=_joined(step_index, np.int64),
         capacity_kwh=_joined(capacity, np.float64),
+        unavoidable_kwh=_joined(unavoidable, np.float64),
         start=np.concatenate(([0], np.cumsum(_joined(counts, np.int64)))),
         column=_joined(columns, np.int64),
         coefficient=_joined(coefficients, np.float64),
@@ -77,25 +82,28 @@ def rows_of_limits(problem: CapacityProblem) -> LimitRows:
 
 
 def _may_exceed(problem: CapacityProblem, limit: CapacityLimit, mine: IntArray, coefficient: FloatArray) -> BoolArray:
-    """In which steps a limit can be exceeded at all: (T,)."""
+    """In which steps a limit is or can be exceeded at all: (T,)."""
     if problem.assets is None:
         return np.ones(problem.grid.steps, dtype=bool)
     most = np.append(problem.max_energy_kwh, problem.assets.flows.max_kwh)[mine] * np.maximum(coefficient, 0.0)
     limited = np.flatnonzero(np.isfinite(limit.limit_kw))
     exceeded = np.zeros(problem.grid.steps, dtype=bool)
     most_kwh = sums_by(problem.flow_step[mine], most, problem.grid.steps)
-    exceeded[limited] = most_kwh[limited] > _capacity_kwh(problem, limit, limited)
+    exceeded[limited] = most_kwh[limited] > _capacity_kwh(problem, limit, limited)[1]
     return exceeded
 
 
-def _capacity_kwh(problem: CapacityProblem, limit: CapacityLimit, steps: IntArray) -> FloatArray:
-    """What a limit leaves in some steps for those who are planned, kWh."""
+def _capacity_kwh(problem: CapacityProblem, limit: CapacityLimit, steps: IntArray) -> tuple[FloatArray, FloatArray]:
+    """What a limit is taken to leave in some steps for those who are planned, and what it really leaves, kWh."""
     capacity_kwh: FloatArray = limit.limit_kw[steps] * problem.step_hours[steps]
     if limit.others is None:
-        return capacity_kwh
+        return capacity_kwh, capacity_kwh
     fixed_kwh = (limit.others.fixed_kw * problem.step_hours)[steps]
     left_kwh = capacity_kwh + fixed_kwh if limit.is_export else capacity_kwh - fixed_kwh
-    return np.maximum(left_kwh, _least_kwh(problem, limit, steps))
+    taken_kwh = np.maximum(left_kwh, _least_kwh(problem, limit, steps))
+    if limit.excess_kw is not None:
+        taken_kwh = np.minimum(taken_kwh, left_kwh + (limit.excess_kw * problem.step_hours)[steps])
+    return taken_kwh, left_kwh
 
 
 def counted_columns(problem: CapacityProblem, limit: CapacityLimit) -> tuple[IntArray, FloatArray]:

@@ -11,6 +11,7 @@ from models.domain.capacity import Phase
 from models.domain.scenario import Scenario
 from models.domain.schedule import Costs
 from models.domain.time_grid import FloatArray
+from models.domain.violation import STATED_KW, LimitViolation
 from optimizer.options import LimitMode
 from optimizer.planned_power import RELATIVE_TOLERANCE, PlannedPower
 from optimizer.verify_assets import (
@@ -99,6 +100,29 @@ def misstated_groups(
         label = f"power of group {group_id!r} from {since}"
         texts += misstatements([(label, float(power_kw[worst]), float(load_kw[worst]))])
     return texts + [f"group {group_id!r} is not part of the plan" for group_id in sorted(missing)]
+
+
+def misstated_violations(stated: Iterable[LimitViolation], found: Iterable[LimitViolation]) -> list[str]:
+    """A sentence for each limit that is exceeded and not stated to be, or the other way round, or by another amount."""
+    claims = {_place(one): one for one in stated}
+    texts: list[str] = []
+    for one in found:
+        claim = claims.pop(_place(one), None)
+        if claim is None:
+            if one.power_kw - one.limit_kw > 2 * STATED_KW:
+                texts.append(f"the plan does not say that it exceeds a limit: {one.text}")
+            continue
+        name = f"{one.label} from {one.start.isoformat()}"
+        figures = [("power of", claim.power_kw, one.power_kw), ("excess of", claim.excess_kwh, one.excess_kwh)]
+        texts += misstatements([(f"{what} {name}", said, recomputed) for what, said, recomputed in figures])
+        if claim.exceeds_connection is not one.exceeds_connection:
+            texts.append(f"the plan says wrongly whether {name} is more than the connection allows")
+    unfounded = (one for one in claims.values() if one.power_kw - one.limit_kw > 2 * STATED_KW)
+    return texts + [f"the plan says it exceeds a limit that it holds: {one.text}" for one in unfounded]
+
+
+def _place(one: LimitViolation) -> tuple[str, Phase, bool, float]:
+    return one.group_id, one.phase, one.is_export, round(one.start.timestamp(), 3)
 
 
 def misstatements(stated: Iterable[tuple[str, float, float]], *, tolerance: float = 1e-4) -> list[str]:

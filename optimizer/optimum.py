@@ -11,12 +11,13 @@ import numpy as np
 from models.domain.schedule import ScheduleStatus, StageResult
 from models.domain.time_grid import FloatArray
 from optimizer.arrays import dot
-from optimizer.asset_formulation import goes_both_ways
+from optimizer.asset_formulation import flow_values, goes_both_ways
 from optimizer.compile import compile_model
 from optimizer.currents import Side, SideFinder, added_order, with_all_sides, with_sides
 from optimizer.extract import ROUNDING_KWH, Outcome, tidy, tidy_flows
 from optimizer.fairness import fair_unmet_kwh
 from optimizer.formulation import formulate, has_classes
+from optimizer.least_violation import with_least_violation
 from optimizer.linear_program import LinearProgram, Rows
 from optimizer.objective import applicable_stages, merge_weight
 from optimizer.options import DEFAULT_SOLVER, Backend, Fairness, OptimizeOptions, SolverOptions, Stage, Strategy
@@ -52,16 +53,17 @@ def optimum(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch
     if rules is not None and rules.is_exact:
         return _optimum_of_settings(problem, rules, options, watch)
     began = time.perf_counter()
-    solved = _solved_with_sides(problem, options, watch)
+    problem, violations = with_least_violation(problem, options, watch)
+    solved = _solved_with_sides(problem, options.left_since(began), watch)
     if problem.assets is not None and _goes_both_ways(solved):
         problem = replace(problem, assets=replace(problem.assets, keeps_one_way=True))
-        solved = _solved_with_sides(problem, replace(options, solver=options.solver.left_since(began)), watch)
-    return _outcome(problem, solved, options, watch)
+        solved = _solved_with_sides(problem, options.left_since(began), watch)
+    outcome = _outcome(problem, solved, options, watch)
+    return replace(outcome, stages=(*violations, *outcome.stages))
 
 
 def _goes_both_ways(solved: _Solved) -> bool:
-    flow_kwh = np.append(solved.energy_kwh, solved.flow_kwh)
-    return goes_both_ways(solved.problem, flow_kwh, least_kwh=ROUNDING_KWH)
+    return goes_both_ways(solved.problem, solved.all_kwh, least_kwh=ROUNDING_KWH)
 
 
 def _optimum_of_settings(
@@ -115,16 +117,9 @@ class _Solved:
     is_whole: bool
 
     @property
-    def energy_kwh(self) -> FloatArray:
-        """(K,), kWh."""
-        return self.solution.column_value[self.program.columns["energy_kwh"]]
-
-    @property
-    def flow_kwh(self) -> FloatArray:
-        """(X,), flows of assets, kWh."""
-        names = () if self.problem.assets is None else tuple(self.problem.assets.flows.variables)
-        values = self.solution.column_value
-        return np.concatenate([np.zeros(0), *(values[self.program.columns[name]] for name in names)])
+    def all_kwh(self) -> FloatArray:
+        """(K + X,), energies of power columns and flows of assets, kWh."""
+        return flow_values(self.problem, self.program, self.solution.column_value)
 
 
 def _solved_with_sides(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch) -> _Solved:
@@ -170,7 +165,7 @@ def _missing_rows(finder: SideFinder, program: LinearProgram) -> MissingRows:
 def _outcome(problem: CapacityProblem, solved: _Solved, options: OptimizeOptions, watch: Stopwatch) -> Outcome:
     solution = solved.solution
     with watch.phase("extract"):
-        energy_kwh, flow_kwh = tidy_flows(problem, solved.energy_kwh, solved.flow_kwh)
+        energy_kwh, flow_kwh = tidy_flows(problem, *np.split(solved.all_kwh, [problem.columns]))
         return Outcome(
             energy_kwh=tidy(problem, energy_kwh, flow_kwh),
             flow_kwh=flow_kwh,

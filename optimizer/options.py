@@ -208,6 +208,10 @@ class OptimizeOptions:
     why_limit_s: float | None = None
     solver: SolverOptions = field(default_factory=SolverOptions)
 
+    def left_since(self, began_s: float) -> OptimizeOptions:
+        """The same with what is left of the solver's time limit; the argument is that of `SolverOptions.left_since`."""
+        return replace(self, solver=self.solver.left_since(began_s))
+
     @property
     def measured(self) -> OptimizeOptions:
         """The same for what was drawn in the end: a vehicle takes what it likes of what its charger is set to."""

@@ -306,7 +306,14 @@ def _limits(
         if phase is Phase.ALL or np.isfinite(limit_kw).any():
             share = np.zeros(len(sessions))
             share[members[group_id]] = [chargers[index].share_on(phase) for index in members[group_id]]
-            limit = CapacityLimit(owner=group_id, is_group=True, phase=phase, limit_kw=limit_kw, share=share)
+            limit = CapacityLimit(
+                owner=group_id,
+                is_group=True,
+                phase=phase,
+                limit_kw=limit_kw,
+                share=share,
+                connection_kw=_connection_kw(site, group_id, phase, export=False),
+            )
             limits.append(limit if assets is None else _counting(limit, scenario, assets, chargers))
     if assets is not None and scenario.can_feed_in:
         exports, export_notes = _group_limits_kw(scenario, grid, export=True)
@@ -320,6 +327,7 @@ def _limits(
                     limit_kw=limit_kw,
                     share=np.zeros(len(sessions)),
                     is_export=True,
+                    connection_kw=_connection_kw(site, group_id, phase, export=True),
                 ),
                 scenario,
                 assets,
@@ -408,6 +416,13 @@ def _group_limits_kw(
                     f"{field} or send {kinds[1]} to allow more"
                 )
     return limits, notes
+
+
+def _connection_kw(site: Site, group_id: str, phase: Phase, *, export: bool) -> float:
+    """What the connection of a group allows whatever a capacity provider says, kW; infinite where nobody says."""
+    group = next(group for group in site.groups if group.group_id == group_id)
+    stated = group.export_limit_kw if export else group.import_limit_kw
+    return np.inf if stated is None or phase is not Phase.ALL else stated
 
 
 def _charger_limits(site: Site, grid: TimeGrid, sessions: Sequence[ChargingSession]) -> list[CapacityLimit]:

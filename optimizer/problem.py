@@ -34,6 +34,8 @@ class CapacityLimit:
         every_moment: Whether it counts every moment, whatever others count.
         is_export: Whether it holds down what is fed in instead of what is drawn.
         others: What else it counts; None where sessions alone matter.
+        connection_kw: What the connection itself allows, kW, of a limit that a capacity provider may have lowered.
+        excess_kw: (T,), the most by which what nobody decides on may exceed it, kW; None where that may be all of it.
     """
 
     owner: str
@@ -45,6 +47,8 @@ class CapacityLimit:
     every_moment: bool = False
     is_export: bool = False
     others: CountedAssets | None = None
+    connection_kw: float = np.inf
+    excess_kw: FloatArray | None = None
 
     @property
     def label(self) -> str:

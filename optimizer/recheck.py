@@ -9,7 +9,14 @@ import numpy as np
 from models.domain.scenario import Scenario
 from models.domain.schedule import Costs, jain_index
 from models.domain.time_grid import TimeGrid
-from optimizer.misstatements import decided_kw, misstated_assets, misstated_groups, misstatements, stated_costs
+from optimizer.misstatements import (
+    decided_kw,
+    misstated_assets,
+    misstated_groups,
+    misstated_violations,
+    misstatements,
+    stated_costs,
+)
 from optimizer.options import LimitMode, PilotMode, Strategy
 from optimizer.planned_power import PlannedPower
 from optimizer.scenario_io import WrittenResult
@@ -81,6 +88,7 @@ def recheck(scenario: Scenario, written: WrittenResult) -> Certificate:
         *misstatements(stated, tolerance=STATED_TOLERANCE),
         *misstated_assets(scenario, plan, assets),
         *misstated_groups(scenario, plan, groups, limit_mode=LimitMode(summary.limits)),
+        *misstated_violations([entry.violation() for entry in summary.limit_violations], found.exceeded),
     )
     return replace(found, violations=violations)
 

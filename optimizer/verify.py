@@ -11,12 +11,21 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from models.domain.capacity import EXPORT_KINDS, IMPORT_KINDS, SINGLE_PHASES, Phase
+from models.domain.group import CapacityGroup
 from models.domain.scenario import Scenario
 from models.domain.schedule import Costs, Schedule
 from models.domain.time_grid import BoolArray, FloatArray, IntArray, TimeGrid
+from models.domain.violation import LimitViolation, violations_of
 from models.errors import VerificationError
 from models.units import amperes_to_kilowatts
-from optimizer.misstatements import decided_kw, misstated_assets, misstated_groups, misstatements, stated_costs
+from optimizer.misstatements import (
+    decided_kw,
+    misstated_assets,
+    misstated_groups,
+    misstated_violations,
+    misstatements,
+    stated_costs,
+)
 from optimizer.options import LimitMode
 from optimizer.planned_power import RELATIVE_TOLERANCE, SECOND_TOLERANCE, TOLERANCE, PlannedPower, chargers_as_used
 from optimizer.verify_assets import (
@@ -49,6 +58,7 @@ class Certificate:
         costs: What else it costs, and what it moves.
         peak_import_kw: kW.
         smallest_margin_kw: How much the tightest limit leaves in its tightest step, kW; infinite without limits.
+        exceeded: Where groups exceed a limit, whether a plan could avoid it or not.
     """
 
     violations: tuple[str, ...]
@@ -59,6 +69,7 @@ class Certificate:
     costs: Costs
     peak_import_kw: float
     smallest_margin_kw: float
+    exceeded: tuple[LimitViolation, ...]
 
     def require(self) -> Certificate:
         """The certificate itself.
@@ -109,7 +120,13 @@ def certify(
     ]
     powers, where = asset_powers(scenario, plan.grid, plan.asset_kw), SessionPlaces.of(scenario, plan)
     margin_kw = np.inf
-    for name, load_kw, limit_kw in _limits(scenario, plan, where, powers, limit_mode, group_limits=group_limits):
+    exceeded: list[LimitViolation] = []
+    held = list(_shared_chargers(scenario, plan, limit_mode))
+    for group in _group_loads(scenario, plan, where, powers, limit_mode):
+        exceeded += group.violations(plan.grid)
+        if group_limits:
+            held.append((group.label, group.load_kw, np.maximum(group.limit_kw, group.unavoidable_kw)))
+    for name, load_kw, limit_kw in held:
         margin_kw = min(margin_kw, float((limit_kw - load_kw).min(initial=np.inf)))
         violations.extend(_limit_violation(plan.grid, name, load_kw, limit_kw, "kW"))
     if group_limits:
@@ -131,6 +148,7 @@ def certify(
         costs=costs,
         peak_import_kw=float(site_kw.max(initial=0.0)),
         smallest_margin_kw=margin_kw,
+        exceeded=tuple(exceeded),
     )
 
 
@@ -193,6 +211,7 @@ def verify(
         *_misstated_sessions(schedule, found),
         *misstated_assets(scenario, plan, ((one.asset_id, one.power_kw, one.stored_kwh) for one in schedule.assets)),
         *misstated_groups(scenario, plan, groups, limit_mode=limit_mode),
+        *misstated_violations(schedule.violations, found.exceeded),
     )
     if violations:
         raise VerificationError(violations)
@@ -360,17 +379,53 @@ def _settings(scenario: Scenario, plan: PlannedPower) -> list[str]:
     return texts[:1]
 
 
-def _limits(
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _GroupLoad:
+    """One limit of a group with its load.
+
+    Args:
+        group: The group.
+        phase: Which conductor it counts.
+        is_export: Which direction.
+        load_kw: (T,), kW, in that direction.
+        limit_kw: (T,), kW.
+        unavoidable_kw: (T,), what no plan can do anything about, kW.
+    """
+
+    group: CapacityGroup
+    phase: Phase
+    is_export: bool
+    load_kw: FloatArray
+    limit_kw: FloatArray
+    unavoidable_kw: FloatArray
+
+    @property
+    def label(self) -> str:
+        name = f"group {self.group.group_id!r}" + (" export" if self.is_export else "")
+        return name + ("" if self.phase is Phase.ALL else f" phase {self.phase}")
+
+    def violations(self, grid: TimeGrid) -> Iterable[LimitViolation]:
+        stated_kw = self.group.export_limit_kw if self.is_export else self.group.import_limit_kw
+        return violations_of(
+            grid,
+            self.group.group_id,
+            self.phase,
+            is_export=self.is_export,
+            load_kw=self.load_kw,
+            limit_kw=self.limit_kw,
+            connection_kw=np.inf if stated_kw is None or self.phase is not Phase.ALL else stated_kw,
+        )
+
+
+def _group_loads(
     scenario: Scenario,
     plan: PlannedPower,
     where: SessionPlaces,
     powers: Sequence[AssetPower],
     limit_mode: LimitMode,
-    *,
-    group_limits: bool,
-) -> Iterable[tuple[str, FloatArray, FloatArray]]:
-    """Every limit with its load: name, (T,) kW, (T,) kW; what nobody can avoid is never too much."""
-    for group in scenario.site.groups if group_limits else ():
+) -> Iterable[_GroupLoad]:
+    """Every limit of a group in kW with its load."""
+    for group in scenario.site.groups:
         for export in (False, True) if scenario.can_feed_in else (False,):
             for phase in (Phase.ALL, *SINGLE_PHASES):
                 limit_kw = _group_limit_kw(scenario, plan.grid, group.group_id, phase, export=export)
@@ -381,10 +436,14 @@ def _limits(
                 of_assets_kw, unavoidable_kw = counted_kw(
                     scenario, powers, group.group_id, phase, plan.grid.steps, export=export
                 )
-                name = f"group {group.group_id!r}" + (" export" if export else "")
-                name += "" if phase is Phase.ALL else f" phase {phase}"
-                yield name, load_kw + of_assets_kw, np.maximum(limit_kw, unavoidable_kw)
-    yield from _shared_chargers(scenario, plan, limit_mode)
+                yield _GroupLoad(
+                    group=group,
+                    phase=phase,
+                    is_export=export,
+                    load_kw=load_kw + of_assets_kw,
+                    limit_kw=limit_kw,
+                    unavoidable_kw=unavoidable_kw,
+                )
 
 
 def _group_limit_kw(

@@ -149,6 +149,7 @@ PLAN: dict[str, Any] = {
     "lowest_share": 1.0,
     "jain_index": 1.0,
     "minutes_over_limit": 0.0,
+    "limit_violations": [],
     "stages": [{"name": "unmet_energy", "value": 0.0, "proved": True}],
     "notes": [],
     "seconds": {"total": 0.02},

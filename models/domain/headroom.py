@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+
+import numpy as np
 
 from models.domain.bounds import MAX_POWER_KW
 from models.domain.capacity import CapacityBlock, CapacityForecasts, CapacityKind, Phase, SeriesKey
 from models.domain.group import CapacityGroup, LimitCounts, LineLimit, Site
+from models.domain.time_grid import TimeGrid
+from models.domain.violation import LimitViolation, violations_of
 from models.units import amperes_per_kilowatt
 
 IMPORT_KINDS = (CapacityKind.CONSUMPTION, CapacityKind.FALLBACK_CONSUMPTION)
@@ -62,6 +66,33 @@ def total_load_kw(site: Site, own_load_kw: Mapping[str, float], measured_kw: Map
         below_kw = sum(total[child] for child in children.get(group_id, ()))
         total[group_id] = measured_kw.get(group_id, own_load_kw.get(group_id, 0.0) + below_kw)
     return total
+
+
+def load_violations(
+    site: Site, forecasts: CapacityForecasts, load_kw: Mapping[str, float], grid: TimeGrid
+) -> Iterator[LimitViolation]:
+    """Where the non-flexible load alone is more than a group may draw, taken to stay as it is.
+
+    Args:
+        site: Groups with their static limits.
+        forecasts: What the groups may draw.
+        load_kw: As in `headroom`.
+        grid: The time that is planned.
+    """
+    for group in site.groups:
+        drawn_kw = load_kw.get(group.group_id, 0.0)
+        if group.limit_counts is LimitCounts.TOTAL and drawn_kw > 0:
+            stated_kw = np.inf if group.import_limit_kw is None else group.import_limit_kw
+            allowed_kw = forecasts.import_capacity_on(grid, group.group_id, Phase.ALL)
+            yield from violations_of(
+                grid,
+                group.group_id,
+                Phase.ALL,
+                is_export=False,
+                load_kw=np.full(grid.steps, drawn_kw),
+                limit_kw=np.fmin(np.nan_to_num(allowed_kw, nan=np.inf), stated_kw),
+                connection_kw=stated_kw,
+            )
 
 
 def _left_of(group: CapacityGroup, load_kw: float, voltage_v: float) -> CapacityGroup:

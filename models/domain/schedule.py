@@ -13,6 +13,7 @@ from models.domain.measurement import AssetCategory
 from models.domain.pickling import reduced
 from models.domain.session import ChargingSession
 from models.domain.time_grid import FloatArray, IntArray, TimeGrid
+from models.domain.violation import LimitViolation
 from models.domain.why import ReasonCode, Why
 from models.units import MINUTES_PER_HOUR, SECONDS_PER_HOUR
 
@@ -200,6 +201,8 @@ class Schedule:
         seconds: Wall time of each phase, s.
         assets: Storages, generators, base loads, and vehicles whose state is followed.
         costs: What is paid for beside the energy, and what is moved; None where nobody has added it up.
+        violations: Where groups exceed a limit. Of an optimum it is the least that what nobody decides on leaves; a
+            heuristic does nothing about it, and uncontrolled charging looks at no limits.
     """
 
     grid: TimeGrid
@@ -222,6 +225,7 @@ class Schedule:
     seconds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     assets: tuple[AssetResult, ...] = ()
     costs: Costs | None = None
+    violations: tuple[LimitViolation, ...] = ()
 
     def __reduce__(self) -> tuple[Callable[[], Schedule], tuple[()]]:
         return reduced(self)

@@ -6,7 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from importlib import resources
 
@@ -103,6 +103,7 @@ def render_report(schedule: Schedule, site: Site, *, title: str | None = None) -
 <main>
 {_header(schedule, site, facts, heading)}
 {_tiles(schedule, site, facts)}
+{_violations_card(schedule)}
 {_groups_card(schedule, facts, shown)}
 {_lines_card(schedule)}
 {_timeline_card(schedule, facts)}
@@ -427,13 +428,25 @@ def _figure(label: str, energy_kwh: float, kind: str = "") -> str:
     return f'<td class="figure{some}" data-label="{label}">{energy_kwh:,.2f}</td>'
 
 
+def _violations_card(schedule: Schedule) -> str:
+    if not schedule.violations:
+        return ""
+    texts = _listed([violation.text for violation in schedule.violations], "more time")
+    return f'<section class="card"><h2>Limits that this plan exceeds</h2>{texts}</section>'
+
+
 def _notes_card(schedule: Schedule) -> str:
     if not schedule.notes:
         return ""
-    items = "".join(f"<li>{escape(shorten(note, REASON_LENGTH))}</li>" for note in schedule.notes[:LISTED_NOTES])
-    hidden = len(schedule.notes) - LISTED_NOTES
-    more = f'<p class="quiet">and {count_words(hidden, "more note")}</p>' if hidden > 0 else ""
-    return f'<section class="card"><h2>Notes</h2><ul class="notes">{items}</ul>{more}</section>'
+    return f'<section class="card"><h2>Notes</h2>{_listed(schedule.notes, "more note")}</section>'
+
+
+def _listed(texts: Sequence[str], rest: str) -> str:
+    """A list of sentences, the later ones of many counted only."""
+    items = "".join(f"<li>{escape(shorten(text, REASON_LENGTH))}</li>" for text in texts[:LISTED_NOTES])
+    hidden = len(texts) - LISTED_NOTES
+    more = f'<p class="quiet">and {count_words(hidden, rest)}</p>' if hidden > 0 else ""
+    return f'<ul class="notes">{items}</ul>{more}'
 
 
 def _footer(schedule: Schedule) -> str:

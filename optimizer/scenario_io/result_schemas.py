@@ -11,6 +11,7 @@ from models.domain.measurement import AssetCategory
 from models.domain.schedule import ScheduleStatus
 from optimizer.options import Fairness, LimitMode, PilotMode
 from optimizer.scenario_io.fields import MAX_ENERGY_KWH, Id, Instant, PricePerKwh, require_end_after_start
+from optimizer.scenario_io.violation_document import LimitViolationEntry
 
 MAX_TOTAL = 1e12
 MAX_TEXT = 10_000
@@ -188,6 +189,9 @@ class SummaryFile(BaseModel):
     curtailed_energy_kwh: _Total = Field(default=0.0, description="Generation left unused, kWh")
     peak_import_kw: _Total = Field(description="Highest power of the whole site, kW")
     minutes_over_limit: _Total = Field(description="Minutes in which a group or line carries more than its limit, min")
+    limit_violations: tuple[LimitViolationEntry, ...] = Field(
+        default=(), max_length=1_000_000, description="Where groups exceed a limit; empty where the plan is safe"
+    )
     lowest_share: _Total = Field(default=1.0, description="Lowest share of a request that is met, 0 to 1")
     jain_index: _Total = Field(
         default=1.0, description="How equal those shares are: Jain's index, 1 where all are equal"

@@ -35,6 +35,7 @@ from optimizer.scenario_io.result_schemas import (
     SummaryFile,
 )
 from optimizer.scenario_io.tables import Table
+from optimizer.scenario_io.violation_document import compliance_messages, violation_entries
 from optimizer.scenario_io.why_document import why_document
 
 SCHEDULE_FILE = "schedule.csv"
@@ -48,6 +49,7 @@ REPLANS_FILE = "replans.csv"
 HINDSIGHT_FILE = "hindsight.csv"
 WHY_FILE = "why.json"
 ASSETS_FILE = "assets.csv"
+COMPLIANCE_FILE = "compliance.json"
 RESULT_FILES = frozenset(
     {
         SCHEDULE_FILE,
@@ -55,6 +57,7 @@ RESULT_FILES = frozenset(
         GROUPS_FILE,
         LINES_FILE,
         ASSETS_FILE,
+        COMPLIANCE_FILE,
         OPTIMUM_FILE,
         SUMMARY_FILE,
         REPORT_FILE,
@@ -193,6 +196,7 @@ def summarize(
         "lowest_share": _total(schedule.lowest_share),
         "jain_index": _total(schedule.jain_index),
         "minutes_over_limit": _total(schedule.minutes_over_limit(LIMIT_TOLERANCE_KW)),
+        "limit_violations": violation_entries(schedule.violations, scenario.site.time_zone),
         "stages": [
             {
                 "name": stage.name,
@@ -250,6 +254,9 @@ def write_result(
         window = (schedule.grid.start, schedule.grid.end) if chosen else None
         messages = to_optimum_messages(schedule, scenario.site, scenario.forecasts, window=window)
         _write_json(partial / OPTIMUM_FILE, [message.model_dump(mode="json") for message in messages])
+        errors = compliance_messages(schedule)
+        if errors:
+            _write_json(partial / COMPLIANCE_FILE, errors)
         _write_json(partial / SUMMARY_FILE, summary)
         for table in tables:
             _write_cells(partial / table.name, table.columns, table.rows)

@@ -253,6 +253,7 @@ class TestSummary:
             "lowest_share": 1.0,
             "jain_index": 1.0,
             "minutes_over_limit": 0.0,
+            "limit_violations": [],
             "stages": [{"name": "unmet_energy", "value": 0.0, "proved": True}],
             "notes": ["odd", "first", "older"],
             "seconds": {"solve": 0.5, "write": 0.25},

@@ -315,6 +315,20 @@ class TestMeasurements:
         assert plans.run() == 1
         assert plans.power_kw("S1", plans.now) == 8.0
 
+    def test_load_above_the_limit_is_named(self, bench: Bench) -> None:
+        """20 kW for all, a building that draws 26: nobody charges, and the plan says by how much and until when."""
+        plans = PlanningBench.make(bench, limit_counts=LimitCounts.TOTAL)
+        plans.put_session(energy_kwh=80)
+        plans.forecast(20, 30)
+        plans.measure("building", power_kw=26, category="CONSUMPTION")
+        plans.run()
+
+        (found,) = plans.plan()["limit_violations"]
+        assert (found["group_id"], found["type"]) == ("main", "CONSUMPTION")
+        assert (found["limit_kw"], found["power_kw"], found["exceeds_connection"]) == (20.0, 26.0, False)
+        assert found["excess_kwh"] == pytest.approx(6.0, abs=0.1)
+        assert plans.power_kw("S1", plans.now) == 0.0
+
     def test_load_takes_none_where_it_counts_chargers(self, plans: PlanningBench) -> None:
         """The same with a limit for the flexible assets: nothing changes."""
         plans.put_session(energy_kwh=80)
