@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +18,7 @@ from optimizer.currents import LineLoad, fitting_factor
 from optimizer.explain import explain
 from optimizer.lines import Line
 from optimizer.loads import counted_power_kw, limit_violations, load_of_limit_kw
-from optimizer.options import Stage
+from optimizer.options import EXCESS_STAGES, Stage, stage_of_class
 from optimizer.pilot_rules import PilotPlan
 from optimizer.problem import CapacityProblem
 
@@ -161,8 +162,8 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
         site_kw = counted_power_kw(problem, counted_kwh, np.ones(len(problem.sessions)))
         peak_import_kw = float(site_kw.max(initial=0.0))
     sessions = _sessions(problem, all_kwh)
-    reached = {
-        Stage.UNMET_ENERGY: sum(result.session.priority * result.unmet_energy_kwh for result in sessions),
+    reached: dict[str, float] = {
+        **_unmet_by_stage(sessions),
         Stage.ENERGY_COST: energy_cost + costs.wear_cost + costs.demand_cost + costs.carbon_cost,
         Stage.PEAK_POWER: peak_import_kw,
     }
@@ -189,12 +190,27 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
     )
 
 
-def _with_values(stages: tuple[StageResult, ...], reached: Mapping[Stage, float]) -> tuple[StageResult, ...]:
-    """What stages come to after rounding; what was proved before is what no plan of real powers can go below."""
+def _unmet_by_stage(sessions: Iterable[SessionResult]) -> dict[str, float]:
+    """Weighted unmet energy by the stage that counts it: that of all, and that of each priority class."""
+    unmet: dict[str, float] = defaultdict(float)
+    for result in sessions:
+        weighted_kwh = result.session.priority * result.unmet_energy_kwh
+        unmet[Stage.UNMET_ENERGY] += weighted_kwh
+        unmet[stage_of_class(result.session.priority_class)] += weighted_kwh
+    return unmet
+
+
+def _with_values(stages: tuple[StageResult, ...], reached: Mapping[str, float]) -> tuple[StageResult, ...]:
+    """What stages come to after rounding; what was proved before is what no plan of real powers can go below.
+
+    Excess over limits, which comes first, is none of theirs: rounding adds nothing to it.
+    """
     return tuple(
-        StageResult(
+        stage
+        if stage.name in EXCESS_STAGES
+        else StageResult(
             name=stage.name,
-            value=reached.get(Stage(stage.name), np.nan),
+            value=reached.get(stage.name, np.nan),
             proved=False,
             bound=stage.value if stage.proved else stage.bound,
         )

@@ -26,7 +26,7 @@ from optimizer.asset_formulation import (
 )
 from optimizer.assets import VEHICLE_DISCHARGE
 from optimizer.linear_program import LinearProgram, ProgramBuilder, Rows, Terms
-from optimizer.options import Stage
+from optimizer.options import Stage, stage_of_class
 from optimizer.pilot_program import add_pilots, declare_pilots
 from optimizer.problem import CapacityProblem
 from optimizer.recourse import declare_recourse, expected_unmet, recourse_balance, recourse_limit
@@ -94,7 +94,7 @@ def _costs(
     for stage in stages:
         if stage is Stage.UNMET_ENERGY and by_class:
             for rank in np.unique(problem.priority_class).tolist():
-                yield f"{stage.value}_class_{rank}", _unmet_energy_of_class(problem, rank)
+                yield stage_of_class(rank), _unmet_energy_of_class(problem, rank)
         else:
             yield stage.value, OBJECTIVES[stage](problem)
 

@@ -19,13 +19,12 @@ from optimizer.asset_formulation import flow_values, goes_both_ways
 from optimizer.formulation import formulate
 from optimizer.linear_program import LinearProgram, StageCost, Terms
 from optimizer.objective import applicable_stages
-from optimizer.options import OptimizeOptions, SolverOptions, Stage
+from optimizer.options import EXCESS_STAGES, OptimizeOptions, SolverOptions, Stage
 from optimizer.problem import CapacityProblem
 from optimizer.runtime import Stopwatch
 from optimizer.solver import SolveStatus, solve
 
-OVER_CONNECTION = "over_connection_kwh"
-OVER_CAPACITY = "over_capacity_kwh"
+OVER_CONNECTION, OVER_CAPACITY = EXCESS_STAGES
 """Names of the variables and, in this order, of the stages that minimise them."""
 DECIDING_STAGES = frozenset({Stage.UNMET_ENERGY, Stage.EXPECTED_UNMET, Stage.PEAK_POWER, Stage.ENERGY_COST})
 """Stages that say which of the least violations it is to be."""
@@ -69,7 +68,7 @@ def with_least_violation(
     stages = tuple(
         StageResult(name=stage.name, value=stage.value, proved=stage.status is SolveStatus.OPTIMAL, bound=stage.bound)
         for stage in solution.stages
-        if stage.name in (OVER_CONNECTION, OVER_CAPACITY)
+        if stage.name in EXCESS_STAGES
     )
     return _held_to(problem, rows, np.maximum(over_kwh, 0.0) + ROUNDING_KWH), stages
 
@@ -90,7 +89,8 @@ def _elastic(problem: CapacityProblem, options: OptimizeOptions, rows: IntArray)
     with over_capacity_kwh up to what the connection allows, and both together up to what nobody decides on takes.
     """
     stages = tuple(stage for stage in applicable_stages(problem, options.objective) if stage in DECIDING_STAGES)
-    program = formulate(problem, stages)
+    # Powers of chargers are settled under what is found here.
+    program = formulate(replace(problem, pilot_rules=None), stages)
     first = program.rows["capacity_limit"].start
     limits = problem.limit_rows
     unavoidable_kwh = limits.unavoidable_kwh[rows]
@@ -104,7 +104,7 @@ def _elastic(problem: CapacityProblem, options: OptimizeOptions, rows: IntArray)
     upper = {OVER_CONNECTION: unavoidable_kwh, OVER_CAPACITY: np.minimum(unavoidable_kwh, _contract_kwh(problem, rows))}
     program = replace(program, row_upper=right).extended(upper, terms=terms)
     costs = []
-    for name in (OVER_CONNECTION, OVER_CAPACITY):
+    for name in EXCESS_STAGES:
         cost = np.zeros(program.column_count)
         cost[program.columns[name]] = 1.0
         costs.append(StageCost(name=name, cost=cost))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from models.domain.time_grid import FloatArray
 from models.domain.violation import LimitViolation, violations_of
 from optimizer.arrays import sums_by
@@ -19,7 +21,7 @@ def limit_violations(
     Args:
         problem: The scenario as arrays.
         all_kwh: (K + X,), energies of all columns of limit rows, kWh.
-        counted_kwh: (K,), what limits count of each power column where nothing but sessions matters, kWh.
+        counted_kwh: (K,), what limits of what is drawn count of each power column, kWh.
     """
     for limit in problem.limits:
         if limit.is_group:
@@ -41,6 +43,8 @@ def load_of_limit_kw(
     if limit.others is None:
         return counted_power_kw(problem, counted_kwh, limit.share)
     column, coefficient = counted_columns(problem, limit)
+    if not limit.is_export:
+        all_kwh = np.append(counted_kwh / problem.limit_weight, all_kwh[problem.columns :])
     load_kwh = sums_by(problem.flow_step[column], coefficient * all_kwh[column], problem.grid.steps)
     fixed_kw = -limit.others.fixed_kw if limit.is_export else limit.others.fixed_kw
     return load_kwh / problem.step_hours + fixed_kw

@@ -23,7 +23,7 @@ from optimizer.objective import applicable_stages, merge_weight
 from optimizer.options import DEFAULT_SOLVER, Backend, Fairness, OptimizeOptions, SolverOptions, Stage, Strategy
 from optimizer.pilot_program import plan_of, start_from
 from optimizer.pilot_rules import NOTHING_KWH, PilotPlan, PilotRules
-from optimizer.pilots import round_to_pilots
+from optimizer.pilots import round_to_pilots, set_to
 from optimizer.problem import CapacityProblem
 from optimizer.pyomo_model import dismantle, pyomo_model
 from optimizer.pyomo_solver import solve_with
@@ -49,17 +49,48 @@ def optimum(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch
         SolverError: The solver gave no usable answer.
         SolverConfigError: The solver is not there, or refuses an option.
     """
+    began = time.perf_counter()
+    problem, excess = with_least_violation(problem, options, watch)
+    left = options.left_since(began)
     rules = problem.pilot_rules
     if rules is not None and rules.is_exact:
-        return _optimum_of_settings(problem, rules, options, watch)
+        outcome = _optimum_of_settings(problem, rules, left, watch)
+    else:
+        outcome = _optimum(problem, left, watch)
+        if rules is not None and problem.assets is not None:
+            outcome = _rounded_beside_assets(problem, rules, outcome, options.left_since(began), watch)
+    return replace(outcome, stages=(*excess, *outcome.stages))
+
+
+def _optimum(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch) -> Outcome:
+    """The optimum of any powers."""
     began = time.perf_counter()
-    problem, violations = with_least_violation(problem, options, watch)
-    solved = _solved_with_sides(problem, options.left_since(began), watch)
+    solved = _solved_with_sides(problem, options, watch)
     if problem.assets is not None and _goes_both_ways(solved):
         problem = replace(problem, assets=replace(problem.assets, keeps_one_way=True))
         solved = _solved_with_sides(problem, options.left_since(began), watch)
-    outcome = _outcome(problem, solved, options, watch)
-    return replace(outcome, stages=(*violations, *outcome.stages))
+    return _outcome(problem, solved, options, watch)
+
+
+def _rounded_beside_assets(
+    problem: CapacityProblem, rules: PilotRules, outcome: Outcome, options: OptimizeOptions, watch: Stopwatch
+) -> Outcome:
+    """The optimum at powers that chargers can be set to, with assets that do what is best beside those."""
+    with watch.phase("round"):
+        pilots = round_to_pilots(problem, rules, outcome.energy_kwh, outcome.flow_kwh)
+    settled = set_to(outcome, pilots)
+    if not settled.is_rounded:
+        return settled
+    # Those powers, and nothing else, are what vehicles can take now.
+    drawn_kwh = pilots.counted_kwh / problem.limit_weight
+    beside = replace(
+        problem,
+        pilot_rules=None,
+        fairness=Fairness.TOTAL,
+        max_energy_kwh=drawn_kwh,
+        reachable_energy_kwh=problem.delivered_kwh(drawn_kwh),
+    )
+    return replace(settled, flow_kwh=_optimum(beside, options, watch).flow_kwh)
 
 
 def _goes_both_ways(solved: _Solved) -> bool:
@@ -72,11 +103,11 @@ def _optimum_of_settings(
     """The best plan of powers that chargers can be set to, searched for from the rounded plan of any powers on."""
     began = time.perf_counter()
     search = replace(options.solver, time_limit_s=options.solver.time_limit_s or EXACT_TIME_LIMIT_S)
-    stepless = optimum(replace(problem, pilot_rules=None), options, watch)
+    stepless = _optimum(replace(problem, pilot_rules=None), options, watch)
     # A search cannot take sides of polygons one by one.
     problem = with_all_sides(problem)
     with watch.phase("round"):
-        rounded = round_to_pilots(problem, rules, stepless.energy_kwh)
+        rounded = round_to_pilots(problem, rules, stepless.energy_kwh, stepless.flow_kwh)
     stages = applicable_stages(problem, options.objective)
     with watch.phase("build"):
         program = formulate(problem, stages)
@@ -89,7 +120,7 @@ def _optimum_of_settings(
     found = plan_of(problem, rules, outcome.energy_kwh)
     if _served(problem, found) < _served(problem, rounded) - NOTHING_KWH:
         # The search had no time to get back to where it was to start.
-        return stepless
+        return stepless if problem.assets is None else _rounded_beside_assets(problem, rules, stepless, options, watch)
     return replace(outcome, pilots=found, problem=stepless.problem, shadow_price_per_kwh=stepless.shadow_price_per_kwh)
 
 

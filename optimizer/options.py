@@ -96,6 +96,17 @@ class Stage(StrEnum):
     """Delivered energy times its delay since the window's start, kWh h."""
 
 
+EXCESS_STAGES = ("over_connection_kwh", "over_capacity_kwh")
+"""Energy above limits that what nobody decides on exceeds: above connections, then above what providers allow, kWh.
+
+They come before every objective, where there is any."""
+
+
+def stage_of_class(rank: int) -> str:
+    """The stage that counts the unmet energy of a priority class, where there are several."""
+    return f"{Stage.UNMET_ENERGY}_class_{rank}"
+
+
 SERVICE_STAGES = (Stage.UNMET_ENERGY, Stage.EXPECTED_UNMET)
 """What comes first in every objective."""
 

@@ -20,7 +20,7 @@ from models.domain.schedule import ScheduleStatus
 from models.domain.time_grid import FloatArray, IntArray
 from models.units import SECONDS_PER_HOUR
 from optimizer.currents import with_all_sides
-from optimizer.extract import Outcome
+from optimizer.extract import Outcome, flows_of
 from optimizer.options import LimitMode
 from optimizer.pilot_rules import NOTHING_KWH, PilotPlan, PilotRules
 from optimizer.problem import CapacityProblem
@@ -46,24 +46,34 @@ def settable(problem: CapacityProblem, outcome: Outcome) -> Outcome:
     rules = problem.pilot_rules
     if rules is None or outcome.pilots is not None:
         return outcome
-    pilots = round_to_pilots(with_all_sides(problem), rules, outcome.energy_kwh)
+    return set_to(
+        outcome, round_to_pilots(with_all_sides(problem), rules, outcome.energy_kwh, flows_of(problem, outcome))
+    )
+
+
+def set_to(outcome: Outcome, pilots: PilotPlan) -> Outcome:
+    """An outcome with powers that were rounded from it."""
     is_same = bool((np.abs(pilots.energy_kwh - outcome.energy_kwh) <= NOTHING_KWH).all())
     status = ScheduleStatus.FEASIBLE if outcome.status is ScheduleStatus.OPTIMAL and not is_same else outcome.status
     return replace(outcome, pilots=pilots, is_rounded=not is_same, status=status)
 
 
-def round_to_pilots(problem: CapacityProblem, rules: PilotRules, energy_kwh: FloatArray) -> PilotPlan:
+def round_to_pilots(
+    problem: CapacityProblem, rules: PilotRules, energy_kwh: FloatArray, flow_kwh: FloatArray | None = None
+) -> PilotPlan:
     """Turn a plan of any powers into one of powers that chargers have, close to it and under the same limits.
 
     Args:
         problem: The scenario as arrays.
         rules: What powers there are.
         energy_kwh: (K,), kWh, a plan that holds every limit.
+        flow_kwh: (X,), flows of assets beside it, which stay as they are, kWh; all zero where None.
 
     Returns:
-        A plan that holds every limit, gives no session more than its need, and whose powers the rules allow.
+        A plan that holds every limit of what is drawn, gives no session more than its need, and whose powers the rules
+        allow. Under a limit of what is fed in it may draw less than the plan did.
     """
-    rounding = _Rounding(problem, rules, energy_kwh)
+    rounding = _Rounding(problem, rules, energy_kwh, flow_kwh)
     for step in np.unique(problem.column_step).tolist():
         rounding.round_step(step)
     rounding.make_up()
@@ -81,7 +91,9 @@ def round_to_pilots(problem: CapacityProblem, rules: PilotRules, energy_kwh: Flo
 class _Rounding:
     """The plan so far, and the room that limits still have."""
 
-    def __init__(self, problem: CapacityProblem, rules: PilotRules, wanted_kwh: FloatArray) -> None:
+    def __init__(
+        self, problem: CapacityProblem, rules: PilotRules, wanted_kwh: FloatArray, flow_kwh: FloatArray | None
+    ) -> None:
         self.problem, self.rules = problem, rules
         self.session = problem.column_session
         self.full_hours = (problem.column_end_s - problem.column_start_s) / SECONDS_PER_HOUR
@@ -103,9 +115,10 @@ class _Rounding:
         edges = np.arange(problem.grid.steps + 1)
         self.step_first = np.searchsorted(problem.column_step[self.by_step], edges)
         rows = problem.limit_rows
-        self.room_kwh = rows.capacity_kwh.copy()
+        self.room_kwh = rows.capacity_kwh - rows.load_kwh(problem.with_flows(np.zeros(problem.columns), flow_kwh))
         entry_row = np.repeat(np.arange(rows.capacity_kwh.size), np.diff(rows.start))
         order = np.argsort(rows.column, kind="stable")
+        order = order[rows.coefficient[order] > 0]
         self.entry_first = np.searchsorted(rows.column[order], np.arange(problem.columns + 1)).tolist()
         self.entry_row = entry_row[order]
         self.entry_coefficient = rows.coefficient[order]

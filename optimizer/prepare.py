@@ -87,7 +87,7 @@ def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[f
     is_curved = [options.line_form is LineForm.POLYGON and not line.is_exact_as_a_sum for line in lines]
     rules = PilotRules.of(chargers, max_power_kw, options, every_moment=any(line.every_moment for line in lines))
     if assets is not None:
-        _require_alone(rules, lines, options)
+        _require_alone(rules, assets, lines, options)
     problem = CapacityProblem(
         grid=grid,
         sessions=tuple(sessions),
@@ -188,14 +188,22 @@ def _max_power_kw(session: ChargingSession, charger: Charger, *, stepless: bool)
     return power_kw if stepless else charger.setting_kw(power_kw)
 
 
-def _require_alone(rules: PilotRules | None, lines: Sequence[Line], options: OptimizeOptions) -> None:
+def _require_alone(
+    rules: PilotRules | None, assets: AssetArrays, lines: Sequence[Line], options: OptimizeOptions
+) -> None:
     """Let pass assets without what they would have to follow, and nobody makes them.
 
     Raises:
-        InputError: Beside assets, chargers have powers of their own, lines have limits, or surprises are prepared for.
+        InputError: Vehicles whose state is followed are at chargers with powers of their own; or, beside assets, lines
+            have limits, or surprises are prepared for.
     """
+    followed = [name for name, session in zip(assets.stores.names, assets.stores.session, strict=True) if session >= 0]
+    if rules is not None and followed:
+        raise InputError(
+            f"session {followed[0]!r} is of a vehicle whose state is followed; it is not planned at chargers with "
+            "min_power_kw or power_levels_kw; plan with any power, or leave the battery out"
+        )
     found = [
-        (rules is not None, "chargers with min_power_kw or power_levels_kw", "plan with any power"),
         (bool(lines), "limits in A of lines", "state the limits in kW"),
         (options.uncertainty is not None, "plans prepared for surprises", "plan for what is stated"),
     ]

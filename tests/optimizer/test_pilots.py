@@ -12,7 +12,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from models.domain.group import Charger
+from models.domain.asset import BaseLoad, Storage
+from models.domain.group import CapacityGroup, Charger, LimitCounts
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
 from models.errors import InputError, VerificationError
@@ -25,7 +26,18 @@ from optimizer.pilot_program import plan_of, start_from
 from optimizer.pilots import round_to_pilots
 from optimizer.prepare import prepare
 from optimizer.verify import verify
-from tests.builders import HOUR, make_charger, make_forecast, make_scenario, make_session, make_site, make_tariff
+from tests.builders import (
+    HOUR,
+    make_charger,
+    make_forecast,
+    make_scenario,
+    make_series,
+    make_session,
+    make_site,
+    make_storage,
+    make_tariff,
+    make_vehicle,
+)
 from tests.properties.strategies import Case, cases
 
 HOURLY = OptimizeOptions(raster=HOUR)
@@ -359,3 +371,86 @@ def test_time_runs_out_and_the_rounded_plan_stands_in() -> None:
     rounded = optimize(scenario, replace(options, pilots=PilotMode.ROUNDED))
     assert plan.status in (ScheduleStatus.FEASIBLE, ScheduleStatus.OPTIMAL)
     assert plan.delivered_energy_kwh >= rounded.delivered_energy_kwh - 1e-3
+
+
+class TestBesideAssets:
+    """Least powers and levels where a building, the sun and a battery are on the same connection."""
+
+    def test_a_charger_is_off_where_its_least_power_has_no_room(self) -> None:
+        """10 kW for a building of 8, then of 2 kW: 2 kW are too few for a charger that needs 4, then it takes all 8.
+
+        Of any powers it would take 2 kW and 8 kW, and get all its 10 kWh.
+        """
+        scenario = _beside_building(load_kw=(8.0, 2.0), used=charger(minimum_kw=4.0))
+        free = optimize(scenario, replace(HOURLY, pilots=PilotMode.CONTINUOUS))
+
+        for mode in (PilotMode.ROUNDED, PilotMode.EXACT):
+            plan = optimize(scenario, replace(HOURLY, pilots=mode))
+
+            assert plan.step_index.tolist() == [1]
+            assert plan.power_kw == pytest.approx([8.0])
+        assert free.power_kw == pytest.approx([2.0, 8.0])
+
+    def test_a_battery_adapts_to_what_a_charger_is_set_to(self) -> None:
+        """Levels of 6 and 12 kW beside a building of 4 kW, 10 kW in all, and a battery that is to be as full as before.
+
+        The car, 12 kWh, gets 6 kW in each hour. Had it any power, the battery would help it while that is cheap.
+        """
+        scenario = _beside_building(
+            load_kw=(4.0, 4.0), used=charger(levels_kw=(6.0, 12.0)), energy_kwh=12.0, storage=make_storage()
+        )
+        plan = optimize(scenario, HOURLY)
+
+        assert plan.power_kw.tolist() == [6.0, 6.0]
+        battery = next(asset for asset in plan.assets if asset.asset_id == "battery")
+        assert battery.power_kw == pytest.approx([0.0, 0.0], abs=1e-6)
+        assert plan.group("main").power_kw == pytest.approx([10.0, 10.0], abs=1e-6)
+
+    def test_a_followed_vehicle_is_refused(self) -> None:
+        """Its state would bound what the charger can be set to, which nobody looks at."""
+        scenario = _beside_building(load_kw=(1.0, 1.0), used=charger(minimum_kw=4.0))
+        scenario = replace(scenario, sessions=(make_vehicle(discharge_power_kw=5.0),))
+
+        with pytest.raises(InputError, match=r"session 'S1' is of a vehicle whose state is followed"):
+            optimize(scenario, HOURLY)
+
+    @pytest.mark.parametrize("classes", [(0, 0), (0, 1)])
+    def test_stages_after_rounding(self, classes: tuple[int, int]) -> None:
+        """What a stage comes to is that of the rounded plan, class by class where there are several."""
+        scenario = make_scenario(
+            site=make_site(
+                groups=[CapacityGroup(group_id="main", import_limit_kw=9.0)],
+                chargers=[charger("C1", levels_kw=(4.0, 8.0)), charger("C2", levels_kw=(4.0, 8.0))],
+            ),
+            sessions=[
+                replace(make_session(f"S{one}", charger_id=f"C{one}", energy_kwh=12.0), priority_class=rank)
+                for one, rank in enumerate(classes, start=1)
+            ],
+        )
+        plan = optimize(scenario, HOURLY)
+
+        unmet = {stage.name: stage.value for stage in plan.stages if stage.name.startswith("unmet_energy")}
+        by_class = {f"unmet_energy_class_{rank}": 0.0 for rank in classes} if classes[1] else {"unmet_energy": 0.0}
+        for result in plan.sessions:
+            name = f"unmet_energy_class_{result.session.priority_class}" if classes[1] else "unmet_energy"
+            by_class[name] += result.unmet_energy_kwh
+        assert unmet == pytest.approx(by_class, abs=1e-6)
+
+
+def _beside_building(
+    *, load_kw: tuple[float, float], used: Charger, energy_kwh: float = 10.0, storage: Storage | None = None
+) -> Scenario:
+    """A car at a charger behind 10 kW that a building counts in too."""
+    group = CapacityGroup(group_id="main", import_limit_kw=10.0, limit_counts=LimitCounts.TOTAL)
+    site = make_site(
+        groups=[group],
+        chargers=[used],
+        base_loads=[BaseLoad(asset_id="building", group_id="main")],
+        storages=[] if storage is None else [storage],
+    )
+    return make_scenario(
+        site=site,
+        sessions=[make_session(energy_kwh=energy_kwh)],
+        tariff=make_tariff(),
+        base_load_kw={"building": make_series(load_kw)},
+    )

@@ -22,7 +22,16 @@ from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
 from models.domain.session import ChargingSession
 from optimizer.engine import optimize
-from optimizer.options import COST_OBJECTIVE, Backend, LimitMode, OptimizeOptions, SolverOptions, Stage, Strategy
+from optimizer.options import (
+    COST_OBJECTIVE,
+    Backend,
+    LimitMode,
+    OptimizeOptions,
+    PilotMode,
+    SolverOptions,
+    Stage,
+    Strategy,
+)
 from optimizer.verify import verify
 from tests.builders import (
     HOUR,
@@ -290,6 +299,37 @@ def test_the_optimum_is_that_of_another_program(case: Parts) -> None:
 def value_of(plan: Schedule, name: Stage) -> float:
     """What a stage came to."""
     return next(stage.value for stage in plan.stages if stage.name == name)
+
+
+@EXAMPLES
+@given(parts() | parts(lowest_kw=1.0), st.sampled_from([(4.14, ()), (0.0, (3.0, 6.0, 11.0))]), st.booleans())
+def test_chargers_with_powers_of_their_own(
+    case: Parts, powers: tuple[float, tuple[float, ...]], counts_moments: bool
+) -> None:
+    """Beside assets too, chargers get powers that they have, at most as much is served, and hardly ever by a fallback.
+
+    Where a surplus has to be taken up by cars to the last kW, their powers may not allow it.
+    """
+    least_kw, levels_kw = powers
+    plain = {"discharge_power_kw": 0.0, "battery_capacity_kwh": None, "arrival_soc": None, "min_soc": 0.0}
+    plain |= {"charge_efficiency": 1.0, "discharge_efficiency": 1.0, "wear_price_per_kwh": 0.0}
+    case = replace(case, cars=tuple(replace(car, **plain) for car in case.cars))  # type: ignore[arg-type]
+    scenario = case.scenario
+    chargers = tuple(
+        replace(charger, min_power_kw=least_kw, power_levels_kw=levels_kw) for charger in scenario.site.chargers
+    )
+    scenario = replace(scenario, site=replace(scenario.site, chargers=chargers))
+    options = replace(OPTIONS, limit_mode=LimitMode.INSTANTANEOUS if counts_moments else LimitMode.MEAN)
+
+    plan = optimize(scenario, options)
+
+    free = optimize(scenario, replace(options, pilots=PilotMode.CONTINUOUS))
+    assert plan.unmet_energy_kwh >= free.unmet_energy_kwh - TOLERANCE
+    for power_kw in plan.power_kw.tolist():
+        assert power_kw >= least_kw - TOLERANCE
+        assert not levels_kw or min(abs(power_kw - level_kw) for level_kw in levels_kw) < TOLERANCE
+    if not any(plan_kw > case.export_limit_kw + load for plan_kw, load in zip(case.sun_kw, case.load_kw, strict=True)):
+        assert plan.status is not ScheduleStatus.FALLBACK
 
 
 @EXAMPLES
