@@ -73,10 +73,16 @@ def flow_columns(builder: ProgramBuilder, problem: CapacityProblem) -> IntArray:
     return np.concatenate([energy, *(builder.columns(name) for name in problem.assets.flows.variables)])
 
 
+def columns_of_flows(problem: CapacityProblem, program: LinearProgram) -> IntArray:
+    """The column of each column of limit rows in a finished program: (K + X,)."""
+    names = () if problem.assets is None else tuple(problem.assets.flows.variables)
+    places = [program.columns[name] for name in ("energy_kwh", *names)]
+    return np.concatenate([np.arange(place.start, place.stop) for place in places])
+
+
 def flow_values(problem: CapacityProblem, program: LinearProgram, value: FloatArray) -> FloatArray:
     """Energies of all columns of limit rows in a solution of a program, (C,): (K + X,), kWh."""
-    names = () if problem.assets is None else tuple(problem.assets.flows.variables)
-    return np.concatenate([value[program.columns[name]] for name in ("energy_kwh", *names)])
+    return value[columns_of_flows(problem, program)]
 
 
 def stored_energy(builder: ProgramBuilder, problem: CapacityProblem, assets: AssetArrays) -> Rows:

@@ -20,6 +20,7 @@ import numpy as np
 
 from models.domain.time_grid import FloatArray, IntArray
 from optimizer.arrays import sums_by
+from optimizer.limit_rows import counted_columns, least_kwh
 from optimizer.linear_program import Rows
 from optimizer.lines import Line, largest_sum
 from optimizer.prepare import line_limit
@@ -65,6 +66,11 @@ class LineLoad:
         amount: (M,), kW of current, at the nominal voltage, per kWh of the column.
         loose: (M,), the same of currents without a known direction.
         limit_kw: (T,), kW.
+        flows: (N,), flows of assets that it carries, numbered on from the K columns.
+        flow_steps: (N,), step of each.
+        flow_amount: (N,), kW per kWh of the flow.
+        fixed_kw: (T,), what nobody decides on, kW.
+        least_kw: (T,), what is left of the limit at the least, kW: below zero where generation can be curtailed.
     """
 
     line: Line
@@ -74,6 +80,11 @@ class LineLoad:
     amount: FloatArray
     loose: FloatArray
     limit_kw: FloatArray
+    flows: IntArray
+    flow_steps: IntArray
+    flow_amount: FloatArray
+    fixed_kw: FloatArray
+    least_kw: FloatArray
 
     @classmethod
     def of(cls, problem: CapacityProblem, index: int) -> LineLoad:
@@ -84,6 +95,16 @@ class LineLoad:
         columns = columns[np.argsort(problem.column_step[columns], kind="stable")]
         session, steps = problem.column_session[columns], problem.column_step[columns]
         weight = problem.weight_of(every_moment=line.every_moment)[columns] / problem.step_hours[steps]
+        flows, flow_amount = np.zeros(0, dtype=np.int64), np.zeros(0)
+        fixed_kw = least_kw = np.zeros(problem.grid.steps)
+        if line.beside is not None:
+            limit = line_limit(problem, index, line.magnitude)
+            least_kw = least_kwh(problem, limit, np.arange(problem.grid.steps)) / problem.step_hours
+            counted, coefficient = counted_columns(problem, limit)
+            beside = counted >= problem.columns
+            flows, flow_amount = counted[beside], coefficient[beside]
+            fixed_kw = line.beside.fixed_kw
+        flow_steps = problem.flow_step[flows]
         return cls(
             line=line,
             columns=columns,
@@ -92,23 +113,36 @@ class LineLoad:
             amount=np.abs(line.phasor[session]) * weight,
             loose=line.loose[session] * weight,
             limit_kw=line.limit_kw,
+            flows=flows,
+            flow_steps=flow_steps,
+            flow_amount=flow_amount / problem.step_hours[flow_steps],
+            fixed_kw=fixed_kw,
+            least_kw=least_kw,
         )
 
+    def room_kw(self, slack: float) -> FloatArray:
+        """What is left of a share of the limit for all who are planned: (T,), kW."""
+        return np.maximum(self.limit_kw * slack - self.fixed_kw, self.least_kw)
+
+    def beside_kw(self, all_kwh: FloatArray) -> FloatArray:
+        """What flows of assets put on it, (T,), kW, of the energies of all columns, (K + X,)."""
+        return sums_by(self.flow_steps, self.flow_amount * all_kwh[self.flows], self.limit_kw.size)
+
     def by_direction_kw(self, energy_kwh: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Currents by step and direction, (T, D), and those without a known one, (T,), kW, of energies (K,)."""
+        """Currents of sessions by step and direction, (T, D), and those without one, (T,), kW, of energies (K,)."""
         count, steps = self.line.directions[0].size, self.limit_kw.size
         energy = energy_kwh[self.columns]
         known = sums_by(self.cell, self.amount * energy, steps * max(count, 1))
         loose = sums_by(self.steps, self.loose * energy, steps)
         return known.reshape(steps, -1)[:, :count], loose
 
-    def largest_kw(self, energy_kwh: FloatArray) -> FloatArray:
-        """The largest current, whatever vehicles leave: (T,), kW."""
-        known, loose = self.by_direction_kw(energy_kwh)
-        return largest_sum(known, self.line.directions[0]) + loose
+    def largest_kw(self, all_kwh: FloatArray) -> FloatArray:
+        """The largest current, whatever vehicles leave, of the energies of all columns, (K + X,): (T,), kW."""
+        known, loose = self.by_direction_kw(all_kwh)
+        return largest_sum(known, self.line.directions[0]) + loose + self.beside_kw(all_kwh) + self.fixed_kw
 
     def towards_kw(self, energy_kwh: FloatArray, sides: int) -> FloatArray:
-        """What counts against each side of a polygon: (T, sides), kW."""
+        """What sessions put against each side of a polygon, of energies (K,): (T, sides), kW."""
         known, loose = self.by_direction_kw(energy_kwh)
         towards = np.maximum(np.cos(self.line.directions[0][:, None] - side_angles(sides)), 0.0)
         return np.asarray(known @ towards + loose[:, None], dtype=np.float64)
@@ -129,7 +163,8 @@ class SideFinder:
         self._sides = problem.line_sides
         self._step_hours = problem.step_hours
         loads = [(index, LineLoad.of(problem, index)) for index in problem.curved_lines]
-        self._loads = {index: load for index, load in loads if self._excess(load, problem.max_energy_kwh).max() > 0}
+        most_kwh = problem.with_flows(problem.max_energy_kwh, problem.most_flow_kwh)
+        self._loads = {index: load for index, load in loads if self._excess(load, most_kwh).max() > 0}
         self._shares: dict[tuple[int, int], FloatArray] = {}
         self._seen: set[Side] = set()
         self.found: list[Side] = []
@@ -139,15 +174,15 @@ class SideFinder:
         """Whether any line could be exceeded at all."""
         return bool(self._loads)
 
-    def exceeded(self, energy_kwh: FloatArray) -> list[Side]:
+    def exceeded(self, all_kwh: FloatArray) -> list[Side]:
         """The side exceeded most of each line in each step, unless it was found before.
 
         Args:
-            energy_kwh: (K,), kWh.
+            all_kwh: (K + X,), energies of power columns and flows of assets, kWh.
         """
         new: list[Side] = []
         for index, load in self._loads.items():
-            excess = self._excess(load, energy_kwh)
+            excess = self._excess(load, all_kwh)
             side = excess.argmax(axis=1)
             steps = np.flatnonzero(excess.max(axis=1) > CUT_TOLERANCE_KWH)
             new += [Side(line=index, side=int(side[step]), step=step) for step in steps.tolist()]
@@ -161,7 +196,7 @@ class SideFinder:
 
         Args:
             sides: Some of those found.
-            columns: (K,), column of each energy in the program.
+            columns: (K + X,), column of each energy and flow in the program.
 
         Returns:
             One row for each, kWh.
@@ -173,9 +208,11 @@ class SideFinder:
             mine = load.columns[first:last]
             share = self._share(side.line, side.side)[self._problem.column_session[mine]]
             weight = self._problem.weight_of(every_moment=load.line.every_moment)[mine]
-            members.append(columns[mine[share > 0]])
-            coefficients.append((share * weight)[share > 0])
-            upper.append(load.limit_kw[side.step] * np.cos(np.pi / self._sides) * self._step_hours[side.step])
+            here = load.flow_steps == side.step
+            hours = self._step_hours[side.step]
+            members.append(columns[np.append(mine[share > 0], load.flows[here])])
+            coefficients.append(np.append((share * weight)[share > 0], load.flow_amount[here] * hours))
+            upper.append(load.room_kw(np.cos(np.pi / self._sides))[side.step] * hours)
         return Rows(
             start=np.concatenate(([0], np.cumsum([part.size for part in members]))),
             column=np.concatenate(members),
@@ -191,10 +228,10 @@ class SideFinder:
             known = self._shares[line, side] = self._problem.lines[line].share_towards(angle)
         return known
 
-    def _excess(self, load: LineLoad, energy_kwh: FloatArray) -> FloatArray:
+    def _excess(self, load: LineLoad, all_kwh: FloatArray) -> FloatArray:
         """By how much each side is exceeded: (T, sides), kWh."""
-        allowed_kw = load.limit_kw * np.cos(np.pi / self._sides)
-        towards_kw = load.towards_kw(energy_kwh, self._sides)
+        allowed_kw = load.room_kw(np.cos(np.pi / self._sides)) - load.beside_kw(all_kwh)
+        towards_kw = load.towards_kw(all_kwh, self._sides)
         excess: FloatArray = (towards_kw - allowed_kw[:, None]) * self._step_hours[:, None]
         return excess
 
@@ -253,18 +290,18 @@ def _side_limit(problem: CapacityProblem, key: tuple[int, int], steps: IntArray)
     return replace(limit, limit_kw=np.where(chosen, limit.limit_kw, np.inf))
 
 
-def fitting_factor(problem: CapacityProblem, energy_kwh: FloatArray) -> FloatArray:
+def fitting_factor(problem: CapacityProblem, all_kwh: FloatArray) -> FloatArray:
     """What each column has to be multiplied by for every line to stay within its polygon: (K,), at most 1.
 
     Args:
         problem: The scenario as arrays.
-        energy_kwh: (K,), kWh.
+        all_kwh: (K + X,), energies of power columns and flows of assets, which stay as they are, kWh.
     """
     factor = np.ones(problem.columns)
     for index in problem.curved_lines:
         load = LineLoad.of(problem, index)
-        allowed_kw = load.limit_kw * np.cos(np.pi / problem.line_sides)
-        most_kw = load.towards_kw(energy_kwh, problem.line_sides).max(axis=1)
+        allowed_kw = np.maximum(load.room_kw(np.cos(np.pi / problem.line_sides)) - load.beside_kw(all_kwh), 0.0)
+        most_kw = load.towards_kw(all_kwh, problem.line_sides).max(axis=1)
         over = most_kw > allowed_kw
         in_step = np.where(over, allowed_kw / np.where(over, most_kw, 1.0), 1.0)
         np.minimum.at(factor, load.columns, in_step[load.steps])

@@ -76,7 +76,11 @@ def tidy(problem: CapacityProblem, energy_kwh: FloatArray, flow_kwh: FloatArray 
         np.minimum.at(column_factor, rows.column, np.repeat(factor, np.diff(rows.start)))
         column_factor[vehicle_columns(problem)] = 1.0
         energy_kwh *= column_factor[: problem.columns]
-    return energy_kwh * fitting_factor(problem, energy_kwh) if problem.curved_lines else energy_kwh
+    if not problem.curved_lines:
+        return energy_kwh
+    factor = fitting_factor(problem, problem.with_flows(energy_kwh, flow_kwh))
+    factor[vehicle_columns(problem)] = 1.0
+    return energy_kwh * factor
 
 
 def _shrink_sessions(problem: CapacityProblem, load_kwh: FloatArray) -> FloatArray:
@@ -278,12 +282,23 @@ def _lines(problem: CapacityProblem, outcome: Outcome) -> tuple[LineResult, ...]
         LineResult(
             line_id=line.line_id,
             group_id=line.group_id,
-            current_a=LineLoad.of(problem, index).largest_kw(_counted_on(line, outcome)) * problem.amperes_per_kw,
+            current_a=_largest_current_kw(problem, index, outcome) * problem.amperes_per_kw,
             limit_a=line.limit_kw * problem.amperes_per_kw,
             shadow_price_per_kwh=shadow[index],
         )
         for index, line in enumerate(problem.lines)
     )
+
+
+def _largest_current_kw(problem: CapacityProblem, index: int, outcome: Outcome) -> FloatArray:
+    """The most that can flow on a line, drawn or fed in: (T,), kW at the nominal voltage."""
+    line = problem.lines[index]
+    all_kwh = problem.with_flows(_counted_on(line, outcome), flows_of(problem, outcome))
+    largest_kw = LineLoad.of(problem, index).largest_kw(all_kwh)
+    feeding = (limit for limit in problem.limits if limit.line == index and limit.is_export)
+    for limit in feeding:
+        largest_kw = np.maximum(largest_kw, load_of_limit_kw(problem, all_kwh, all_kwh[: problem.columns], limit))
+    return largest_kw
 
 
 def _counted_on(line: Line, outcome: Outcome) -> FloatArray:

@@ -100,7 +100,7 @@ def _capacity_kwh(problem: CapacityProblem, limit: CapacityLimit, steps: IntArra
         return capacity_kwh, capacity_kwh
     fixed_kwh = (limit.others.fixed_kw * problem.step_hours)[steps]
     left_kwh = capacity_kwh + fixed_kwh if limit.is_export else capacity_kwh - fixed_kwh
-    taken_kwh = np.maximum(left_kwh, _least_kwh(problem, limit, steps))
+    taken_kwh = np.maximum(left_kwh, least_kwh(problem, limit, steps))
     if limit.excess_kw is not None:
         taken_kwh = np.minimum(taken_kwh, left_kwh + (limit.excess_kw * problem.step_hours)[steps])
     return taken_kwh, left_kwh
@@ -117,39 +117,40 @@ def counted_columns(problem: CapacityProblem, limit: CapacityLimit) -> tuple[Int
         mine = problem.columns_of(np.flatnonzero(limit.share))
         return mine, limit.share[problem.column_session[mine]] * weight[mine]
     flows = problem.assets.flows
-    whole_step = problem.limit_weight == 1.0
+    weight = problem.weight_of(every_moment=limit.every_moment)
     if limit.is_export:
-        drawn = np.where(whole_step, -others.session_relief[problem.column_session], 0.0)
+        drawn = np.where(weight == 1.0, -others.session_relief[problem.column_session], 0.0)
     else:
-        drawn = limit.share[problem.column_session] * problem.limit_weight
-    weight = _flow_weight(problem)
+        drawn = limit.share[problem.column_session] * weight
+    flow_weight = _flow_weight(problem, every_moment=limit.every_moment)
     with_limit = flows.sign < 0 if limit.is_export else flows.sign > 0
-    other = np.where(
-        with_limit, others.share[flows.owner] * weight, np.where(weight == 1.0, -others.relief[flows.owner], 0.0)
-    )
+    against = -others.relief[flows.owner]
+    makes_room = (against < 0) & (flow_weight != 1.0)
+    other = np.where(with_limit, others.share[flows.owner], np.where(makes_room, 0.0, against)) * flow_weight
     coefficient = np.concatenate((drawn, other))
     mine = np.flatnonzero(coefficient)
     return mine, coefficient[mine]
 
 
-def _flow_weight(problem: CapacityProblem) -> FloatArray:
+def _flow_weight(problem: CapacityProblem, *, every_moment: bool) -> FloatArray:
     """(X,), energy a limit counts per kWh of a flow in its direction."""
     if problem.assets is None:
         return np.zeros(0)
     flows = problem.assets.flows
-    if not problem.counts_moments:
+    if not (problem.counts_moments or every_moment):
         return np.ones(flows.count)
     return problem.step_hours[flows.step] / flows.hours
 
 
-def _least_kwh(problem: CapacityProblem, limit: CapacityLimit, steps: IntArray) -> FloatArray:
+def least_kwh(problem: CapacityProblem, limit: CapacityLimit, steps: IntArray) -> FloatArray:
     """What a limit's capacity is taken for where fixed powers alone exceed it: zero, or all that can be curtailed."""
     least = np.zeros(steps.size)
-    if problem.assets is None or limit.others is None or not limit.is_export:
+    if problem.assets is None or limit.others is None:
         return least
     flows = problem.assets.flows
     curtailed = flows.of(CURTAILED)
-    relief = limit.others.share[flows.owner[curtailed]] * flows.max_kwh[curtailed]
+    share = limit.others.share[flows.owner[curtailed]]
+    relief = np.maximum(share if limit.is_export else -share, 0.0) * flows.max_kwh[curtailed]
     return least - sums_by(flows.step[curtailed], relief, problem.grid.steps)[steps]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -16,16 +16,20 @@ from numpy.typing import NDArray
 
 from models.domain.capacity import SINGLE_PHASES, Phase
 from models.domain.connection import CONDUCTORS
-from models.domain.group import Charger, LineLimit, conductor_weights
+from models.domain.group import PHASE_CONNECTIONS, Charger, LimitCounts, LineLimit, conductor_weights
 from models.domain.scenario import Scenario
-from models.domain.time_grid import FloatArray, IntArray, TimeGrid
+from models.domain.session import ChargingSession
+from models.domain.time_grid import BoolArray, FloatArray, IntArray, TimeGrid
 from models.units import THREE_PHASES, amperes_to_kilowatts
+from optimizer.assets import AssetArrays, FlowOwner
 from optimizer.options import LimitMode, OptimizeOptions
 
 ComplexArray = NDArray[np.complex128]
 
 SAME_DIRECTION = 1e-9
 """Radians; phasors closer than that point in the same direction."""
+NOTHING = 1e-12
+"""A phasor that is smaller is none, against one of a kW from line to neutral."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,6 +47,7 @@ class Line:
         phasor: (S,), current per kW at the nominal voltage, zero for sessions elsewhere.
         loose: (S,), the same for sessions of unknown connection, which count in full whatever their direction.
         every_moment: Whether it holds at every moment; else for the mean over a step.
+        beside: What else it carries; None without assets.
     """
 
     line_id: str
@@ -51,6 +56,7 @@ class Line:
     phasor: ComplexArray
     loose: FloatArray
     every_moment: bool
+    beside: BesideSessions | None = None
 
     @cached_property
     def directions(self) -> tuple[FloatArray, IntArray]:
@@ -75,6 +81,38 @@ class Line:
         """What each session adds in one direction, zero for those that would take away: (S,)."""
         towards: FloatArray = np.maximum((self.phasor * np.exp(-1j * angle)).real, 0.0)
         return towards + self.loose
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class BesideSessions:
+    """What a line carries beside what sessions draw, in amounts, whatever their direction: they are added to it.
+
+    On one conductor what is drawn and what is fed in never add up, for they are at more than a right angle and a half
+    to one another: each of both has to fit on its own. On others they may.
+
+    Args:
+        amount: (O,), current of a kW of each owner's flows, kW at the nominal voltage.
+        draws: (O,), whether an owner's flow of positive sign draws; a generator's, which is curtailed, does not.
+        drawn_kw: (T,), what base load draws, kW.
+        fed_kw: (T,), what generation feeds in uncurtailed, kW.
+        is_conductor: Whether the line is one conductor.
+    """
+
+    amount: FloatArray
+    draws: BoolArray
+    drawn_kw: FloatArray
+    fed_kw: FloatArray
+    is_conductor: bool
+
+    @property
+    def fixed_kw(self) -> FloatArray:
+        """(T,), what counts beside what sessions draw and nobody decides on, kW."""
+        return self.drawn_kw if self.is_conductor else self.drawn_kw + self.fed_kw
+
+    @property
+    def feeds(self) -> bool:
+        """Whether anything fed in has to fit on its own."""
+        return self.is_conductor and bool(self.fed_kw.any() or self.amount.any())
 
 
 def largest_sum(amount: FloatArray, direction: FloatArray) -> FloatArray:
@@ -102,10 +140,12 @@ def largest_sum(amount: FloatArray, direction: FloatArray) -> FloatArray:
 def site_lines(
     scenario: Scenario,
     grid: TimeGrid,
+    sessions: Sequence[ChargingSession],
     chargers: Sequence[Charger],
     options: OptimizeOptions,
+    assets: AssetArrays | None = None,
 ) -> tuple[Line, ...]:
-    """Every conductor with a limit in ampere that carries sessions: the site's own, and those of forecasts in A.
+    """Every conductor with a limit in ampere that carries what is planned: the site's own, and those of forecasts in A.
 
     What the site says of its connections and lines follows ``options.current_mode``; what a capacity provider states in
     A is counted like its other blocks.
@@ -113,13 +153,15 @@ def site_lines(
     Args:
         scenario: Site and forecasts.
         grid: T steps.
+        sessions: (S,).
         chargers: (S,), the charger of each session, as its vehicle uses it.
         options: How limits count.
+        assets: What is beside plain charging.
     """
     stated, in_amperes = scenario.site.lines(), scenario.forecasts.states_amperes
     if not (stated or in_amperes):
         return ()
-    currents = _Currents(scenario, chargers)
+    currents = _Currents(scenario, sessions, chargers, assets)
     every_moment = options.current_mode is LimitMode.INSTANTANEOUS
     lines = [
         currents.line(
@@ -133,13 +175,21 @@ def site_lines(
     if in_amperes:
         every_moment = options.limit_mode is LimitMode.INSTANTANEOUS
         lines += _forecast_lines(scenario, grid, currents, every_moment=every_moment)
-    return tuple(line for line in lines if line.magnitude.any())
+    return tuple(line for line in lines if line.magnitude.any() or (line.beside and line.beside.amount.any()))
 
 
 class _Currents:
-    """What a kW of each session puts on L1, L2 and L3."""
+    """What a kW of each session, and of each asset, puts on L1, L2 and L3."""
 
-    def __init__(self, scenario: Scenario, chargers: Sequence[Charger]) -> None:
+    def __init__(
+        self,
+        scenario: Scenario,
+        sessions: Sequence[ChargingSession],
+        chargers: Sequence[Charger],
+        assets: AssetArrays | None,
+    ) -> None:
+        self._site, self._assets = scenario.site, assets
+        self._index_of = {session.session_id: index for index, session in enumerate(sessions)}
         self._voltage_v = scenario.site.nominal_voltage_v
         self._members: dict[str, list[int]] = defaultdict(list)
         self.known = np.zeros(len(chargers), dtype=bool)
@@ -173,13 +223,55 @@ class _Currents:
         """
         here = np.zeros(self.known.size)
         here[self._members[carried.group_id]] = 1.0
-        return Line(
+        phasor = here * (self._per_conductor @ np.array(carried.weights))
+        # What cancels on a neutral cancels but for rounding.
+        phasor[np.abs(phasor) < NOTHING] = 0.0
+        line = Line(
             line_id=carried.line_limit_id,
             group_id=carried.group_id,
             limit_kw=limit_kw,
-            phasor=here * (self._per_conductor @ np.array(carried.weights)),
+            phasor=phasor,
             loose=here * ~self.known * loose,
             every_moment=every_moment,
+        )
+        if self._assets is None:
+            return line
+        return replace(line, beside=self._beside(self._assets, carried, line.magnitude, loose, limit_kw.size))
+
+    def _beside(
+        self, assets: AssetArrays, carried: LineLimit, magnitude: FloatArray, loose: float, steps: int
+    ) -> BesideSessions:
+        """What a line carries beside sessions: base load and generation where limits of its group count them."""
+        group = next(group for group in self._site.groups if group.group_id == carried.group_id)
+        counts_all = group.limit_counts is LimitCounts.TOTAL
+
+        def amount(group_id: str, phases: Phase) -> float:
+            if carried.group_id not in self._site.path(group_id):
+                return 0.0
+            wiring = PHASE_CONNECTIONS.get(phases)
+            if wiring is None:
+                return loose
+            per_kw = np.array(wiring.currents_a_per_kw(self._voltage_v)) * self.in_kw(1.0)
+            return float(np.abs(per_kw @ np.array(carried.weights)))
+
+        def of_owner(owner: FlowOwner) -> float:
+            if owner.charger_id:
+                return float(magnitude[self._index_of[owner.name]])
+            return amount(owner.group_id, owner.phases) if counts_all or owner.flexible else 0.0
+
+        drawn_kw, fed_kw = np.zeros(steps), np.zeros(steps)
+        for one in assets.fixed if counts_all else ():
+            current_kw = amount(one.group_id, one.phases) * np.abs(one.power_kw)
+            if one.is_generation:
+                fed_kw += current_kw
+            else:
+                drawn_kw += current_kw
+        return BesideSessions(
+            amount=np.array([of_owner(owner) for owner in assets.flows.owners], dtype=np.float64),
+            draws=np.array([owner.flexible for owner in assets.flows.owners], dtype=bool),
+            drawn_kw=drawn_kw,
+            fed_kw=fed_kw,
+            is_conductor=sorted(np.abs(carried.weights).tolist()) == [0.0, 0.0, 1.0],
         )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from models.domain.schedule import ScheduleStatus, StageResult
 from models.domain.time_grid import FloatArray
 from optimizer.arrays import dot
-from optimizer.asset_formulation import flow_values, goes_both_ways
+from optimizer.asset_formulation import columns_of_flows, flow_values, goes_both_ways
 from optimizer.compile import compile_model
 from optimizer.currents import Side, SideFinder, added_order, with_all_sides, with_sides
 from optimizer.extract import ROUNDING_KWH, Outcome, tidy, tidy_flows
@@ -77,7 +77,7 @@ def _rounded_beside_assets(
 ) -> Outcome:
     """The optimum at powers that chargers can be set to, with assets that do what is best beside those."""
     with watch.phase("round"):
-        pilots = round_to_pilots(problem, rules, outcome.energy_kwh, outcome.flow_kwh)
+        pilots = round_to_pilots(with_all_sides(problem), rules, outcome.energy_kwh, outcome.flow_kwh)
     settled = set_to(outcome, pilots)
     if not settled.is_rounded:
         return settled
@@ -172,10 +172,10 @@ def _solved_with_sides(problem: CapacityProblem, options: OptimizeOptions, watch
         known = len(finder.found)
         with watch.phase("build"):
             program = formulate(current, stages, unmet_upper_kwh=decided_kwh)
-        missing = _missing_rows(finder, program) if finder.is_needed else None
+        missing = _missing_rows(current, finder, program) if finder.is_needed else None
         solution, program = _solved(program, solver, watch, weight=weight, missing_rows=missing)
         added = tuple(finder.found[known:])
-        is_whole = not finder.exceeded(solution.column_value[program.columns["energy_kwh"]])
+        is_whole = not finder.exceeded(flow_values(current, program, solution.column_value))
         solver = allowed.left_since(began)
         if is_whole or solver.time_limit_s == 0.0:
             held = with_sides(current, added)
@@ -183,8 +183,8 @@ def _solved_with_sides(problem: CapacityProblem, options: OptimizeOptions, watch
         current = with_sides(problem, finder.found)
 
 
-def _missing_rows(finder: SideFinder, program: LinearProgram) -> MissingRows:
-    columns = np.arange(program.column_count)[program.columns["energy_kwh"]]
+def _missing_rows(problem: CapacityProblem, finder: SideFinder, program: LinearProgram) -> MissingRows:
+    columns = columns_of_flows(problem, program)
 
     def missing(value: FloatArray) -> Rows | None:
         sides = finder.exceeded(value[columns])

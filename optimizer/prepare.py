@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -17,11 +17,12 @@ from models.domain.schedule import Schedule
 from models.domain.session import ChargingSession
 from models.domain.time_grid import BoolArray, FloatArray, IntArray, TimeGrid, ceil_to_raster, floor_to_raster
 from models.domain.uncertainty import Uncertainty
+from models.domain.violation import STATED_KW
 from models.errors import InputError
 from models.units import SECONDS_PER_HOUR, amperes_per_kilowatt
 from optimizer.arrays import sums_by
 from optimizer.assets import AssetArrays, SessionColumns, asset_arrays, fixed_power_kw, possible_energy_kwh
-from optimizer.lines import Line, site_lines
+from optimizer.lines import BesideSessions, Line, site_lines
 from optimizer.options import LimitMode, LineForm, OptimizeOptions, PilotMode
 from optimizer.pilot_rules import PilotRules
 from optimizer.problem import CapacityLimit, CapacityProblem, CountedAssets
@@ -83,11 +84,12 @@ def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[f
     tariff = scenario.tariff
     carbon = scenario.carbon_kg_per_kwh
     moment_weight = grid.step_hours[columns.step] / columns.hours
-    lines = site_lines(scenario, grid, chargers, options)
+    lines = site_lines(scenario, grid, sessions, chargers, options, assets)
+    notes = (*notes, *_overloaded_lines(scenario, grid, lines))
     is_curved = [options.line_form is LineForm.POLYGON and not line.is_exact_as_a_sum for line in lines]
     rules = PilotRules.of(chargers, max_power_kw, options, every_moment=any(line.every_moment for line in lines))
     if assets is not None:
-        _require_alone(rules, assets, lines, options)
+        _require_alone(rules, assets, options)
     problem = CapacityProblem(
         grid=grid,
         sessions=tuple(sessions),
@@ -126,6 +128,7 @@ def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[f
         line_limit(problem, index, lines[index].magnitude)
         for index in np.flatnonzero(~np.array(is_curved, dtype=bool)).tolist()
     ]
+    linear += [_feeding_limit(problem, index) for index, line in enumerate(lines) if line.beside and line.beside.feeds]
     problem = replace(problem, limits=(*limits, *linear)) if linear else problem
     if options.uncertainty is None or not sessions:
         return problem
@@ -145,18 +148,71 @@ def line_limit(problem: CapacityProblem, index: int, share: FloatArray, slack: f
         The limit, infinite in steps in which it holds nobody down even at full power.
     """
     line = problem.lines[index]
-    weight = problem.weight_of(every_moment=line.every_moment)
-    most_kwh = share[problem.column_session] * weight * problem.max_energy_kwh
-    most_kw = sums_by(problem.column_step, most_kwh, problem.grid.steps) / problem.step_hours
     limit_kw = line.limit_kw * slack
+    if line.beside is None:
+        weight = problem.weight_of(every_moment=line.every_moment)
+        most_kwh = share[problem.column_session] * weight * problem.max_energy_kwh
+        most_kw = sums_by(problem.column_step, most_kwh, problem.grid.steps) / problem.step_hours
+        limit_kw = np.where(most_kw > limit_kw, limit_kw, np.inf)
     return CapacityLimit(
         owner=line.line_id,
         is_group=False,
         phase=Phase.ALL,
-        limit_kw=np.where(most_kw > limit_kw, limit_kw, np.inf),
+        limit_kw=limit_kw,
         share=share,
         line=index,
         every_moment=line.every_moment,
+        others=None if line.beside is None else _drawn_beside(line.beside, share.size),
+    )
+
+
+def _overloaded_lines(scenario: Scenario, grid: TimeGrid, lines: Sequence[Line]) -> Iterator[str]:
+    """A note for each line that base load alone overloads: no plan can help it."""
+    in_amperes = amperes_per_kilowatt(scenario.site.nominal_voltage_v)
+    for line in lines:
+        over = np.zeros(0) if line.beside is None else line.beside.drawn_kw - line.limit_kw
+        if line.beside is not None and over.max(initial=0.0) > STATED_KW:
+            worst = int(np.argmax(over))
+            drawn_a, limit_a = (kw * in_amperes for kw in (line.beside.drawn_kw[worst], line.limit_kw[worst]))
+            yield (
+                f"line {line.line_id!r} carries {drawn_a:.1f} A of base load from "
+                f"{grid.instant(float(grid.edges_s[worst])).isoformat()}, above its {limit_a:.1f} A: no plan is safe "
+                "there, and this one adds nothing"
+            )
+
+
+def _drawn_beside(beside: BesideSessions, sessions: int) -> CountedAssets:
+    """What a line counts beside what sessions draw: on one conductor what is drawn, elsewhere what is fed in too."""
+    generated = 0.0 if beside.is_conductor else -beside.amount
+    return CountedAssets(
+        session_relief=np.zeros(sessions),
+        share=np.where(beside.draws, beside.amount, generated),
+        relief=np.where(beside.is_conductor | ~beside.draws, 0.0, -beside.amount),
+        fixed_kw=beside.fixed_kw,
+    )
+
+
+def _feeding_limit(problem: CapacityProblem, index: int) -> CapacityLimit:
+    """A limit that holds down what is fed in over one conductor; what is drawn meanwhile makes no room."""
+    line = problem.lines[index]
+    if line.beside is None:
+        raise ValueError(f"nothing is fed in over line {line.line_id!r}")
+    sessions = np.zeros(len(problem.sessions))
+    return CapacityLimit(
+        owner=line.line_id,
+        is_group=False,
+        phase=Phase.ALL,
+        limit_kw=line.limit_kw,
+        share=sessions,
+        line=index,
+        every_moment=line.every_moment,
+        is_export=True,
+        others=CountedAssets(
+            session_relief=sessions,
+            share=line.beside.amount,
+            relief=np.where(line.beside.draws, 0.0, line.beside.amount),
+            fixed_kw=-line.beside.fed_kw,
+        ),
     )
 
 
@@ -188,14 +244,12 @@ def _max_power_kw(session: ChargingSession, charger: Charger, *, stepless: bool)
     return power_kw if stepless else charger.setting_kw(power_kw)
 
 
-def _require_alone(
-    rules: PilotRules | None, assets: AssetArrays, lines: Sequence[Line], options: OptimizeOptions
-) -> None:
+def _require_alone(rules: PilotRules | None, assets: AssetArrays, options: OptimizeOptions) -> None:
     """Let pass assets without what they would have to follow, and nobody makes them.
 
     Raises:
-        InputError: Vehicles whose state is followed are at chargers with powers of their own; or, beside assets, lines
-            have limits, or surprises are prepared for.
+        InputError: Vehicles whose state is followed are at chargers with powers of their own; or surprises are prepared
+            for beside assets.
     """
     followed = [name for name, session in zip(assets.stores.names, assets.stores.session, strict=True) if session >= 0]
     if rules is not None and followed:
@@ -203,16 +257,11 @@ def _require_alone(
             f"session {followed[0]!r} is of a vehicle whose state is followed; it is not planned at chargers with "
             "min_power_kw or power_levels_kw; plan with any power, or leave the battery out"
         )
-    found = [
-        (bool(lines), "limits in A of lines", "state the limits in kW"),
-        (options.uncertainty is not None, "plans prepared for surprises", "plan for what is stated"),
-    ]
-    for is_there, what, remedy in found:
-        if is_there:
-            raise InputError(
-                f"{what} are not planned together with storages, generators, base loads or vehicles whose state is "
-                f"followed; {remedy}, or leave the assets out"
-            )
+    if options.uncertainty is not None:
+        raise InputError(
+            "plans prepared for surprises are not planned together with storages, generators, base loads or vehicles "
+            "whose state is followed; plan for what is stated, or leave the assets out"
+        )
 
 
 def window(scenario: Scenario, options: OptimizeOptions) -> tuple[datetime, datetime]:

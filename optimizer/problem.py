@@ -190,6 +190,11 @@ class CapacityProblem:
             return energy_kwh
         return np.append(energy_kwh, np.zeros(self.assets.flows.count) if flow_kwh is None else flow_kwh)
 
+    @property
+    def most_flow_kwh(self) -> FloatArray | None:
+        """(X,), upper bounds of flows, kWh; None without assets."""
+        return None if self.assets is None else self.assets.flows.max_kwh
+
     @cached_property
     def limit_rows(self) -> LimitRows:
         """The rows of all limits, limit by limit and step by step."""

@@ -131,7 +131,9 @@ def certify(
         violations.extend(_limit_violation(plan.grid, name, load_kw, limit_kw, "kW"))
     if group_limits:
         voltage_v = scenario.site.nominal_voltage_v
-        for name, current_a, limit_a in line_currents(scenario, plan, limit_mode=limit_mode, current_mode=current_mode):
+        for name, current_a, limit_a in line_currents(
+            scenario, plan, powers, limit_mode=limit_mode, current_mode=current_mode
+        ):
             spare_a = float((limit_a - current_a).min(initial=np.inf))
             margin_kw = min(margin_kw, amperes_to_kilowatts(spare_a, voltage_v=voltage_v, conductors=1))
             violations.extend(_limit_violation(plan.grid, name, current_a, limit_a, "A"))

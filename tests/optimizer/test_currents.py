@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from models.domain.asset import BaseLoad, Generator, Storage
 from models.domain.capacity import CapacityUnit, Phase
 from models.domain.connection import Connection
-from models.domain.group import CapacityGroup, Charger, LineLimit
+from models.domain.group import CapacityGroup, Charger, LimitCounts, LineLimit
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
 from models.errors import InputError, VerificationError
@@ -33,8 +34,10 @@ from tests.builders import (
     make_charger,
     make_forecast,
     make_scenario,
+    make_series,
     make_session,
     make_site,
+    make_storage,
     make_tariff,
 )
 
@@ -190,6 +193,98 @@ class TestByHand:
 
         assert every_moment.delivered_energy_kwh == pytest.approx(16 * KW_PER_A / 2)
         assert mean.delivered_energy_kwh == pytest.approx(16 * KW_PER_A)
+
+
+class TestBesideCars:
+    """What a building, the sun and a battery leave of the conductors: a car each on L1, L2 and L3, an hour."""
+
+    def test_a_building_on_one_phase(self) -> None:
+        """10 A of 16 A on L1 are the building's: 6 A are left there, 16 A on the others."""
+        plan = planned(_with_assets(load=(10 * KW_PER_A, Phase.ONE)))
+
+        assert power_kw(plan) == pytest.approx([6 * KW_PER_A, 16 * KW_PER_A, 16 * KW_PER_A])
+        assert [line.current_a[0] for line in plan.lines] == pytest.approx([16.0] * 3)
+
+    def test_a_building_on_three_phases(self) -> None:
+        """The same power on three phases takes 3.33 A off each; of unknown phases it may be all on any of them."""
+        spread = planned(_with_assets(load=(10 * KW_PER_A, Phase.ALL)))
+        unknown = planned(_with_assets(load=(10 * KW_PER_A, Phase.UNKNOWN)))
+
+        assert power_kw(spread) == pytest.approx([(16 - 10 / 3) * KW_PER_A] * 3)
+        assert power_kw(unknown) == pytest.approx([6 * KW_PER_A] * 3)
+
+    def test_what_a_group_does_not_count(self) -> None:
+        """Limits of the flexible assets alone leave a building out."""
+        plan = planned(_with_assets(load=(10 * KW_PER_A, Phase.ONE), counts=LimitCounts.FLEXIBLE))
+
+        assert power_kw(plan) == pytest.approx([16 * KW_PER_A] * 3)
+
+    def test_the_sun_lends_no_conductor(self) -> None:
+        """With 10 A of sun on L1 cars get what they get without, and not 26 A: a cloud must not trip a breaker."""
+        plan = planned(_with_assets(sun=(10 * KW_PER_A, Phase.ONE)))
+
+        assert power_kw(plan) == pytest.approx([16 * KW_PER_A] * 3)
+
+    def test_a_battery_is_charged_by_what_the_cars_leave(self) -> None:
+        """A battery on L1 that is to be filled, 1 kWh, shares 16 A with the car there: 1 kWh more served either way."""
+        battery = make_storage(energy_kwh=0.0, max_energy_kwh=1.0, final_energy_kwh=1.0, power_kw=5.0)
+        plan = planned(_with_assets(storage=replace(battery, phases=Phase.ONE)))
+
+        stored = next(one for one in plan.assets if one.asset_id == "battery")
+        assert power_kw(plan)[0] + stored.power_kw[0] == pytest.approx(16 * KW_PER_A)
+
+    def test_too_much_sun_is_curtailed(self) -> None:
+        """20 A of sun on L2 where 16 A fit, whatever the car draws there: 4 A are curtailed."""
+        plan = planned(_with_assets(sun=(20 * KW_PER_A, Phase.TWO)))
+
+        assert plan.costs is not None
+        assert plan.costs.curtailed_energy_kwh == pytest.approx(4 * KW_PER_A)
+
+    def test_a_neutral_carries_both(self) -> None:
+        """On a neutral of 16 A a building on L1 with 10 A and a car on L2 may add up: 6 A for the cars together.
+
+        Two cars at 120 degrees with 6 A each would add up to 6 A, but nobody relies on both drawing.
+        """
+        neutral = LineLimit(line_limit_id="N", group_id="main", limit_a=16.0, weights=(1.0, 1.0, 1.0))
+        scenario = _with_assets(load=(10 * KW_PER_A, Phase.ONE), limit_a=(100.0, 100.0, 100.0))
+        plan = planned(replace(scenario, site=replace(scenario.site, line_limits=(neutral,))))
+
+        assert plan.lines[-1].current_a[0] == pytest.approx(16.0, rel=3e-3)
+
+    def test_a_building_that_overloads_a_conductor_is_noted(self) -> None:
+        """20 A where 16 A are allowed: no car on L1, and a note that says by how much."""
+        plan = planned(_with_assets(load=(20 * KW_PER_A, Phase.ONE)))
+
+        assert power_kw(plan) == pytest.approx([0.0, 16 * KW_PER_A, 16 * KW_PER_A])
+        assert any("carries 20.0 A of base load" in note for note in plan.notes)
+
+
+def _with_assets(
+    *,
+    load: tuple[float, Phase] | None = None,
+    sun: tuple[float, Phase] | None = None,
+    storage: Storage | None = None,
+    counts: LimitCounts = LimitCounts.TOTAL,
+    limit_a: tuple[float, float, float] = (16.0, 16.0, 16.0),
+) -> Scenario:
+    """A hungry car on each phase, and what a test names."""
+    scenario = hungry(["L1-N", "L2-N", "L3-N"], limit_a)
+    (group,) = scenario.site.groups
+    site = replace(
+        scenario.site,
+        groups=(replace(group, limit_counts=counts),),
+        base_loads=() if load is None else (BaseLoad(asset_id="building", group_id="main", phases=load[1]),),
+        generators=()
+        if sun is None
+        else (Generator(asset_id="sun", group_id="main", phases=sun[1], curtailable=True),),
+        storages=() if storage is None else (storage,),
+    )
+    return replace(
+        scenario,
+        site=site,
+        base_load_kw={} if load is None else {"building": make_series([load[0]])},
+        generation_kw={} if sun is None else {"sun": make_series([sun[0]])},
+    )
 
 
 class TestForecastsInAmpere:
