@@ -24,12 +24,12 @@ from api.oscp_client import OscpClient
 from api.persistence import DatabaseUnavailableError, UnknownRevisionError
 from api.persistence.maintenance import prune
 from api.planner import Planner
-from api.routes import health, optimize, oscp, page, peers, reports, sites
+from api.routes import advice, health, optimize, oscp, page, peers, reports, sites
 from api.supervision import Loops
 
 logger = logging.getLogger(__name__)
 
-ROUTERS = tuple(routes.router for routes in (oscp, peers, sites, reports, optimize, health, page))
+ROUTERS = tuple(routes.router for routes in (oscp, peers, sites, advice, reports, optimize, health, page))
 
 DATABASE_PAUSE_S = 1.0
 PRUNE_INTERVAL_S = 600.0

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from api import outgoing
+from api.advice import Advise, in_short, wishes_by_value
 from api.loads import loads_of
-from api.profiles import AdjustRequest
+from api.profiles import AdjustReason, AdjustRequest
 from api.records import NewMessage, SiteWork, StoredPlan
 from api.site_state import SiteState, planned_energy_kwh
 from api.site_state_json import state_from_json, state_to_json
@@ -18,12 +20,14 @@ from api.situation import PlanningRules, Situation, next_awakening, next_edge, s
 from api.wishes import SHORT_KWH, Wish, wish_message, wishes_of, without_forecasts
 from models.domain import ChargingSession, Scenario, Schedule, Site
 from models.domain.headroom import load_violations
-from models.errors import VerificationError
+from models.errors import SolverError, VerificationError
 from models.oscp.v20 import to_optimum_messages
 from optimizer import OptimizeOptions, optimize
 from optimizer.scenario_io.plan_document import schedule_from_document, to_plan_document
 from optimizer.scenario_io.row_schemas import BATTERY_FIELDS
 from optimizer.verify import verify
+
+logger = logging.getLogger(__name__)
 
 END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
@@ -71,18 +75,19 @@ class Draft:
     unmet_kwh: float = 0.0
 
 
-def drafted(task: Task, solve: Solve = optimize) -> Draft:
+def drafted(task: Task, solve: Solve = optimize, advise: Advise | None = in_short) -> Draft:
     """Look at a site, and plan it where there is a reason to.
 
     Args:
         task: The site.
         solve: Makes the plan.
+        advise: Says what another capacity is worth; None where there is nobody to say it.
 
     Raises:
         CapacityOptimizerError: It cannot be planned.
     """
     work, now, rules = task.work, task.now, task.rules
-    site, state, plan = _folded(work, now)
+    site, state, plan = folded(work, now)
     awakening = next_awakening(work, site, state, now=now, rules=rules)
     reason = _reason(work, site, state, plan, task)
     if not reason:
@@ -91,7 +96,13 @@ def drafted(task: Task, solve: Solve = optimize) -> Draft:
     if situation is None:
         return Draft(reason=reason, snapshot=state_to_json(state), due_at=awakening)
     schedule = solve(situation.scenario, situation.options)
-    asked = _asked(work, situation, schedule, state, now, solve)
+    how = work.peer.profile
+    if how.adjust_request is AdjustRequest.NEVER:
+        asked = []
+    elif how.adjust_reason is AdjustReason.SHORTAGE:
+        asked = _asked_when_short(how.adjust_request, situation, schedule, state, now, solve)
+    else:
+        asked = _asked_by_value(how.adjust_request, situation, state, now, advise)
     after = replace(
         state,
         unanswered={},
@@ -128,7 +139,7 @@ def require_that_it_still_holds(task: Task, draft: Draft, newest: SiteWork) -> N
     if draft.plan is None:
         return
     later = tuple(event for event in newest.events if event.version > draft.plan.version)
-    site, state, _ = _folded(replace(newest, snapshot=draft.snapshot, events=later, plan=None), task.now)
+    site, state, _ = folded(replace(newest, snapshot=draft.snapshot, events=later, plan=None), task.now)
     known = situation_of(newest, site, state, now=task.now, rules=task.rules, previous=None)
     if known is None:
         raise VerificationError(("nothing is to be planned any more",))
@@ -156,7 +167,7 @@ def with_battery_of(session: ChargingSession, known: ChargingSession | None) -> 
     return replace(session, **{name: getattr(known, name) for name in BATTERY_FIELDS})
 
 
-def _folded(work: SiteWork, now: datetime) -> tuple[Site, SiteState, Schedule | None]:
+def folded(work: SiteWork, now: datetime) -> tuple[Site, SiteState, Schedule | None]:
     """The site, what its messages add up to, and the plan in force."""
     site = site_of(work)
     state = state_from_json(work.snapshot).after(work.events, site, work.sessions)
@@ -201,17 +212,35 @@ def _delivery_drifts(work: SiteWork, state: SiteState, plan: Schedule, rules: Pl
     return False
 
 
-def _asked(
-    work: SiteWork, situation: Situation, schedule: Schedule, state: SiteState, now: datetime, solve: Solve
+def _asked_when_short(
+    how: AdjustRequest, situation: Situation, schedule: Schedule, state: SiteState, now: datetime, solve: Solve
 ) -> list[Wish]:
-    """The capacity to ask for, where the peer takes such wishes, and has not been asked for it before."""
-    how = work.peer.profile.adjust_request
-    if how is AdjustRequest.NEVER or schedule.unmet_energy_kwh <= SHORT_KWH:
+    """The capacity to ask for where somebody goes short, and that was not asked for before."""
+    if schedule.unmet_energy_kwh <= SHORT_KWH:
         return []
     wider = without_forecasts(situation)
     wanted = solve(wider.scenario, replace(wider.options, why=False))
     found = wishes_of(situation, wanted, how, now=now)
     return [wish for wish in found if not wish.is_covered_by(state.asked.get(wish.group_id))]
+
+
+def _asked_by_value(
+    how: AdjustRequest,
+    situation: Situation,
+    state: SiteState,
+    now: datetime,
+    advise: Advise | None,
+) -> list[Wish]:
+    """The capacity to ask for by its value, more or less, that was not asked for before; a plan never fails of it."""
+    if advise is None:
+        return []
+    try:
+        advice = advise(situation)
+    except SolverError as error:
+        logger.warning("site=%s nothing is asked for: %s", situation.site.site_id, error)
+        return []
+    found = wishes_by_value(advice, situation, how, now=now)
+    return [wish for wish in found if not wish.is_known_from(state.asked.get(wish.group_id))]
 
 
 def _stored(work: SiteWork, situation: Situation, schedule: Schedule, now: datetime) -> StoredPlan:

@@ -10,11 +10,13 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from api.advice import Question, answered
 from api.drafting import Draft, Task, drafted
 from api.settings import Settings
 from models.domain import Scenario, Schedule
-from models.errors import CapacityOptimizerError
+from models.errors import CapacityOptimizerError, SolverError
 from optimizer import OptimizeOptions, optimize, plan_without_solver
+from optimizer.advice import Advice
 from optimizer.executors import Workers
 
 logger = logging.getLogger(__name__)
@@ -108,10 +110,23 @@ class SolveExecutor:
         """
         return await self._done(
             partial(drafted, task),
-            lambda reason: drafted(task, partial(plan_without_solver, reason=reason)),
+            lambda reason: drafted(task, partial(plan_without_solver, reason=reason), advise=None),
             site_id=task.work.site.site_id,
-            # It may plan twice: to ask for more capacity it plans with none.
+            # It may solve twice: to ask for another capacity it plans with none, or seeks its value.
             deadline_s=2 * task.rules.solve_deadline_s + PATIENCE_S,
+        )
+
+    async def advise(self, question: Question) -> Advice:
+        """What another capacity of a site's groups is worth, see `api.advice.answered`.
+
+        Raises:
+            CapacityOptimizerError: It cannot be planned, or nobody answered in time.
+        """
+        return await self._done(
+            partial(answered, question),
+            _nobody,
+            site_id=question.situation.site.site_id,
+            deadline_s=self._settings.solve_deadline_s + PATIENCE_S,
         )
 
     async def _done(self, work: Callable[[], T], stand_in: Callable[[str], T], *, site_id: str, deadline_s: float) -> T:
@@ -150,6 +165,10 @@ class SolveExecutor:
             raise
         except Exception as error:
             raise CapacityOptimizerError(f"the solver failed: {type(error).__name__}: {error}") from error
+
+
+def _nobody(reason: str) -> Advice:
+    raise SolverError(f"there is no advice: {reason}")
 
 
 def _reason(error: Exception) -> str:

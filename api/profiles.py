@@ -22,13 +22,22 @@ class OptimumDelivery(StrEnum):
 
 
 class AdjustRequest(StrEnum):
-    """Whether and how more capacity is asked for when a group goes short."""
+    """Whether and how another capacity is asked for."""
 
     NEVER = "never"
     BLOCKS = "blocks"
     """The blocks that are short, as they were stated."""
     WHOLE_DAY = "whole_day"
     """All whole hours of the local day, as Taipower's ELMO requires."""
+
+
+class AdjustReason(StrEnum):
+    """Why another capacity is asked for."""
+
+    SHORTAGE = "shortage"
+    """Somebody goes short: what the group would draw if only its connections limited it."""
+    VALUE = "value"
+    """The capacity advice: more where it is worth something, less where it is not needed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +55,8 @@ class PeerProfile:
         start_handshake: Whether we start the handshake as soon as the peer is registered, instead of waiting for one.
         heartbeat_interval_s: Heartbeats we ask for, s; None for the server's setting.
         optimum_delivery: How a plan reaches the peer.
-        adjust_request: Whether and how we ask for more capacity.
+        adjust_request: Whether and how we ask for another capacity.
+        adjust_reason: Why we do.
         delete_with_body: Whether DELETE /register carries a Register.
         ampere_all_per_conductor: Whether A with phase ALL is the current of each of three conductors; else their sum.
         registers: Whether the peer takes part in the registration; one that does not keeps the tokens it was given.
@@ -63,6 +73,7 @@ class PeerProfile:
     heartbeat_interval_s: int | None = None
     optimum_delivery: OptimumDelivery = OptimumDelivery.UPDATE
     adjust_request: AdjustRequest = AdjustRequest.NEVER
+    adjust_reason: AdjustReason = AdjustReason.SHORTAGE
     delete_with_body: bool = False
     ampere_all_per_conductor: bool = True
     registers: bool = True

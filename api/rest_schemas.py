@@ -8,10 +8,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from api.profiles import PROFILES, AdjustRequest, OptimumDelivery
+from api.profiles import PROFILES, AdjustReason, AdjustRequest, OptimumDelivery
 from api.records import OutboxKind, OutboxMessage, OutboxState, Peer, PeerState
 from models.domain import CapacityKind, Phase
-from models.oscp.v20 import UpdateGroupCapacityForecast
+from models.oscp.v20 import AdjustGroupCapacityForecast, UpdateGroupCapacityForecast
 from optimizer.options import (
     DEFAULT_LINE_SIDES,
     MAX_LINE_SIDES,
@@ -24,6 +24,7 @@ from optimizer.options import (
     Strategy,
 )
 from optimizer.scenario_io import PriceRow, SessionRow, SiteFile
+from optimizer.scenario_io.advice_document import AdviceFile
 from optimizer.scenario_io.asset_schemas import AssetPowerRow, CarbonRow, TariffFile
 from optimizer.scenario_io.documents import MAX_MESSAGES, MAX_ROWS
 from optimizer.scenario_io.fields import ID_PATTERN, Id, Instant
@@ -98,7 +99,12 @@ class ProfileOverrides(BaseModel):
     )
     optimum_delivery: OptimumDelivery | None = Field(default=None, description="How a plan reaches the peer")
     adjust_request: AdjustRequest | None = Field(
-        default=None, description="Whether and how more capacity is asked for when a group goes short"
+        default=None, description="Whether and how another capacity is asked for"
+    )
+    adjust_reason: AdjustReason | None = Field(
+        default=None,
+        description="Why it is: shortage: more, where somebody goes short; value: more where it is worth something, "
+        "less where it is not needed",
     )
     delete_with_body: bool | None = Field(default=None, description="Send a Register with DELETE /register")
     ampere_all_per_conductor: bool | None = Field(
@@ -328,6 +334,16 @@ class PlanView(PlanDocument):
     plan_id: str = Field(description="Its id")
     version: int = Field(description="The site's version that it knows of")
     made_at: datetime = Field(description="When it was made")
+
+
+class AdviceView(AdviceFile):
+    """What another capacity of a site's groups is worth, block by block, in limits as they were stated."""
+
+    version: int = Field(description="The site's version that it knows of")
+    made_at: datetime = Field(description="When it was made")
+    messages: list[AdjustGroupCapacityForecast] = Field(
+        description="AdjustGroupCapacityForecast of OSCP 2.0 for each group of which anything is asked"
+    )
 
 
 class PlanOptions(BaseModel):

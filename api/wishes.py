@@ -45,6 +45,13 @@ class Wish:
         """Start and capacity of each block, to compare with later wishes."""
         return json.dumps({block.start_time.isoformat(): block.capacity for block in self.blocks})
 
+    def is_known_from(self, asked: str | None) -> bool:
+        """Whether an earlier wish asked for the same."""
+        known: Mapping[str, float] = json.loads(asked) if asked else {}
+        return all(
+            abs(block.capacity - known.get(block.start_time.isoformat(), math.inf)) <= SAME_KW for block in self.blocks
+        )
+
     def is_covered_by(self, asked: str | None) -> bool:
         """Whether an earlier wish asked for as much."""
         known: Mapping[str, float] = json.loads(asked) if asked else {}

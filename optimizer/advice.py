@@ -7,6 +7,7 @@ piecewise linear in the capacity of a block, and every corner of it is found exa
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -31,8 +32,11 @@ from optimizer.solver import solve
 SAME_VALUE = 1e-6
 """Currency; values that differ by less are the same."""
 NOTHING_KW = 1e-6
+LEAST_VALUE_PER_KWH = 0.001
+"""Currency per kWh of block; what is worth less is not asked for unless told."""
 MOST_CORNERS = 64
 """Corners of one block's value that are told; a real day has a handful."""
+TOO_LATE = "no advice was found in time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,10 +61,12 @@ class BlockAdvice:
         start: Begin of the block, or of the window where that is later.
         end: Its end, or that of the window.
         limit_kw: What is allowed, the lower of forecast and connection, kW.
-        planned_kw: The highest power planned in it, kW.
-        more: What more capacity in this block alone would be worth, step by step; none where it is worth nothing.
+        planned_kw: The highest power in it of the plan that needs the least capacity among the best, kW.
+        more: What more capacity in this block alone would be worth, step by step; none where it is worth nothing. None
+            where it was not looked at: nobody asked, or time was up.
         asked_kw: How much more to ask for together with the other blocks, kW.
-        asked_value_per_kwh: What a further kWh of the block is worth as it is; 0 where nothing is asked for.
+        asked_value_per_kwh: What a further kWh of the block is worth as it is; 0 where nothing is asked for, None where
+            it was not looked at.
     """
 
     group_id: str
@@ -68,13 +74,13 @@ class BlockAdvice:
     end: datetime
     limit_kw: float
     planned_kw: float
-    more: tuple[ValueStep, ...]
+    more: tuple[ValueStep, ...] | None
     asked_kw: float
-    asked_value_per_kwh: float
+    asked_value_per_kwh: float | None
 
     @property
     def hand_back_kw(self) -> float:
-        """What the plan leaves unused at any time of the block, kW; all blocks can give theirs at once."""
+        """What that plan leaves unused at any time of the block, kW; all blocks can give theirs at once."""
         return max(0.0, self.limit_kw - self.planned_kw)
 
     @property
@@ -96,13 +102,20 @@ class Advice:
     asked_value: float
 
 
-def advise(scenario: Scenario, options: OptimizeOptions, *, least_value_per_kwh: float = 0.001) -> Advice:
+def advise(
+    scenario: Scenario,
+    options: OptimizeOptions,
+    *,
+    least_value_per_kwh: float = LEAST_VALUE_PER_KWH,
+    step_by_step: bool = True,
+) -> Advice:
     """What more capacity would be worth, and what can be handed back, for every block a capacity provider has stated.
 
     Args:
         scenario: What is known.
-        options: Window, raster, meaning of limits, and the value of unserved energy.
+        options: Window, raster, meaning of limits, the value of unserved energy, and how long all of it may take.
         least_value_per_kwh: Capacity that is worth less, currency per kWh of block, is not asked for; above zero.
+        step_by_step: Whether to say of each block what more in it alone is worth, which takes most of the time.
 
     Returns:
         The advice. What is asked for in all blocks together is the least after which no block is worth more than the
@@ -110,7 +123,7 @@ def advise(scenario: Scenario, options: OptimizeOptions, *, least_value_per_kwh:
 
     Raises:
         InputError: The scenario cannot be planned.
-        SolverError: The solver gave no answer.
+        SolverError: The solver gave no answer, or not in time.
     """
     choice = replace(options.measured, uncertainty=None)
     problem = with_all_sides(prepare(replace(scenario, previous=None), choice))
@@ -118,11 +131,11 @@ def advise(scenario: Scenario, options: OptimizeOptions, *, least_value_per_kwh:
     if not blocks or not problem.columns:
         return Advice(blocks=tuple(_untouched(block) for block in blocks), asked_value=0.0)
     worth = _Worth(problem, options, blocks)
-    at_stated = worth.best(np.zeros(len(blocks)), np.zeros(len(blocks)))
+    at_stated = worth.leanest()
     asked = worth.best(np.zeros(len(blocks)), np.full(len(blocks), np.inf), price_per_kwh=least_value_per_kwh)
     advice = []
     for index, block in enumerate(blocks):
-        more = tuple(worth.steps(index, at_stated.value))
+        more = worth.steps_in_time(index, at_stated.value) if step_by_step else None
         asked_kw = float(asked.more_kw[index]) if asked.more_kw[index] > NOTHING_KW else 0.0
         advice.append(
             BlockAdvice(
@@ -133,10 +146,16 @@ def advise(scenario: Scenario, options: OptimizeOptions, *, least_value_per_kwh:
                 planned_kw=float(at_stated.power_kw(problem, block).max(initial=0.0)),
                 more=more,
                 asked_kw=asked_kw,
-                asked_value_per_kwh=more[0].value_per_kwh if more and asked_kw else 0.0,
+                asked_value_per_kwh=_first_value(more) if asked_kw else 0.0,
             )
         )
     return Advice(blocks=tuple(advice), asked_value=at_stated.value - asked.value)
+
+
+def _first_value(more: tuple[ValueStep, ...] | None) -> float | None:
+    if more is None:
+        return None
+    return more[0].value_per_kwh if more else 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -213,9 +232,11 @@ class _Worth:
     """The scenario as one linear program in which each of B blocks may have more capacity."""
 
     def __init__(self, problem: CapacityProblem, options: OptimizeOptions, blocks: list[_Block]) -> None:
-        self._options = SolverOptions(time_limit_s=options.solver.time_limit_s)
+        limit_s = options.solver.time_limit_s
+        self._deadline = None if limit_s is None else time.perf_counter() + limit_s
         self._hours = np.array([float(problem.step_hours[block.steps].sum()) for block in blocks])
         everything_kw = float(problem.max_power_kw.sum() * problem.limit_weight.max(initial=1.0))
+        self._stated_kw = np.array([block.limit_kw for block in blocks])
         self._largest_kw = np.array([min(block.room_kw, everything_kw) for block in blocks])
         stages = applicable_stages(problem, (Stage.UNMET_ENERGY, Stage.ENERGY_COST))
         program = formulate(problem, stages, unmet_upper_kwh=problem.reachable_energy_kwh)
@@ -229,22 +250,52 @@ class _Worth:
         self._program = _with_more(plain, problem, blocks)
 
     def best(self, least_kw: FloatArray, most_kw: FloatArray, *, price_per_kwh: float | FloatArray = 0.0) -> _Best:
-        """The best plan with capacities between two bounds, each further kWh of block at a price."""
+        """The best plan with capacities between two bounds, each further kWh of block at a price.
+
+        Raises:
+            SolverError: There was none, or time was up.
+        """
+        (stage,) = self._program.stages
+        cost = stage.cost.copy()
+        cost[self._program.columns["more_kw"]] = price_per_kwh * self._hours
+        return self._solved(least_kw, np.minimum(most_kw, self._largest_kw), (replace(stage, cost=cost),))
+
+    def leanest(self) -> _Best:
+        """Of the best plans with the capacities as stated the one that needs the least, in kWh of all blocks.
+
+        Raises:
+            SolverError: There was none, or time was up.
+        """
+        cost = np.zeros(self._program.column_count)
+        cost[self._program.columns["more_kw"]] = self._hours
+        stages = (*self._program.stages, StageCost(name="capacity", cost=cost))
+        return self._solved(-self._stated_kw, np.zeros(self._hours.size), stages)
+
+    def _solved(self, least_kw: FloatArray, most_kw: FloatArray, stages: tuple[StageCost, ...]) -> _Best:
+        left_s = None if self._deadline is None else self._deadline - time.perf_counter()
+        if left_s is not None and left_s <= 0:
+            raise SolverError(TOO_LATE)
         program = self._program
         columns = program.columns["more_kw"]
         lower, upper = program.column_lower.copy(), program.column_upper.copy()
-        lower[columns], upper[columns] = least_kw, np.minimum(most_kw, self._largest_kw)
-        (stage,) = program.stages
-        cost = stage.cost.copy()
-        cost[columns] = price_per_kwh * self._hours
-        priced = replace(program, column_lower=lower, column_upper=upper, stages=(replace(stage, cost=cost),))
-        solution = solve(priced, self._options)
+        lower[columns], upper[columns] = least_kw, most_kw
+        bounded = replace(program, column_lower=lower, column_upper=upper, stages=stages)
+        solution = solve(bounded, SolverOptions(time_limit_s=left_s))
         if not solution.is_optimal:
-            raise SolverError(f"no advice was found in time: {solution.stages[0].status}")
-        value = solution.column_value
+            raise SolverError(f"{TOO_LATE}: {', '.join(str(stage.status) for stage in solution.stages)}")
+        value, stage = solution.column_value, self._program.stages[0]
         return _Best(value=stage.value(value), more_kw=value[columns], energy_kwh=value[program.columns["energy_kwh"]])
 
-    def steps(self, block: int, value: float) -> Iterator[ValueStep]:
+    def steps_in_time(self, block: int, value: float) -> tuple[ValueStep, ...] | None:
+        """What more of one block alone is worth, step by step; None where time was up."""
+        try:
+            return tuple(self._steps(block, value))
+        except SolverError:
+            if self._deadline is None or time.perf_counter() < self._deadline:
+                raise
+            return None
+
+    def _steps(self, block: int, value: float) -> Iterator[ValueStep]:
         """What more of one block alone is worth, step by step.
 
         Between two points of a convex curve lies a third below their chord, or the chord is the curve.

@@ -199,6 +199,42 @@ PLAN_VIEW = {
     "version": 7,
     "made_at": "2026-03-02T08:00:00Z",
 }
+ADVICE = {
+    "schema": 1,
+    "site_id": "depot",
+    "currency": "EUR",
+    "asked_value": 49.0,
+    "blocks": [
+        {
+            "group_id": "main",
+            "start": "2026-03-02T08:00:00Z",
+            "end": "2026-03-02T10:00:00Z",
+            "limit_kw": 15.0,
+            "planned_kw": 15.0,
+            "hand_back_kw": 0.0,
+            "asked_kw": 2.5,
+            "value_per_kwh": 9.8,
+            "more": [{"up_to_kw": 2.5, "value_per_kwh": 9.8}, {"up_to_kw": 5.0, "value_per_kwh": 0.1}],
+        }
+    ],
+    "version": 7,
+    "made_at": "2026-03-02T08:00:00Z",
+    "messages": [
+        {
+            "group_id": "main",
+            "type": "CONSUMPTION",
+            "forecasted_blocks": [
+                {
+                    "capacity": 17.5,
+                    "phase": "ALL",
+                    "unit": "KW",
+                    "start_time": "2026-03-02T08:00:00.000Z",
+                    "end_time": "2026-03-02T10:00:00.000Z",
+                }
+            ],
+        }
+    ],
+}
 SCHEDULE_CSV = (
     "session_id,charger_id,start,end,power_kw\n"
     "S1,C1,2026-03-02T09:00:00+01:00,2026-03-02T10:00:00+01:00,10.0\n"

@@ -13,10 +13,12 @@ import numpy as np
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
+from api.advice import Question
 from api.rest_schemas import OptimizeRequest, PlanOptions
 from api.settings import Settings
 from models.domain import Scenario, Schedule
 from models.errors import CapacityOptimizerError, InputError
+from optimizer.advice import Advice
 from optimizer.options import COST_OBJECTIVE, PEAK_OBJECTIVE, OptimizeOptions, SolverOptions
 from optimizer.prepare import window
 from optimizer.scenario_io import LoadedScenario
@@ -42,6 +44,9 @@ class Solver(Protocol):
 
     async def solve(self, scenario: Scenario, options: OptimizeOptions) -> Schedule:
         """A verified plan."""
+
+    async def advise(self, question: Question) -> Advice:
+        """What another capacity is worth."""
 
 
 class Optimizations:
@@ -75,6 +80,17 @@ class Optimizations:
             async with self._turn:
                 schedule = await self._solver.solve(loaded.scenario, options)
             return await asyncio.to_thread(_document, schedule, loaded, options)
+
+    async def advice(self, question: Question) -> Advice:
+        """What another capacity is worth.
+
+        Raises:
+            SolverError: No advice was found in time.
+            BusyError: Too many are being served.
+        """
+        with self._place():
+            async with self._turn:
+                return await self._solver.advise(question)
 
     async def plans(self, *asked: tuple[Scenario, OptimizeOptions]) -> list[Schedule]:
         """A plan of each scenario, one after the other.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,7 +24,6 @@ from models.oscp.v20 import (
 )
 from optimizer.advice import Advice, BlockAdvice
 from optimizer.advice_options import AskedBlocks
-from optimizer.scenario_io.fields import SCHEMA_VERSION
 from optimizer.scenario_io.files import new_folder
 
 ADVICE_FILE = "advice.json"
@@ -31,6 +31,7 @@ ADJUST_FILE = "adjust.json"
 KW_DECIMALS = 3
 VALUE_DECIMALS = 6
 HOUR = timedelta(hours=1)
+INSTANT = timedelta(microseconds=1)
 
 
 class _Entry(BaseModel):
@@ -51,11 +52,29 @@ class AdviceEntry(_Entry):
     start: datetime = Field(description="Begin")
     end: datetime = Field(description="End")
     limit_kw: float = Field(description="What is allowed, the lower of forecast and connection, kW")
-    planned_kw: float = Field(description="The highest power planned, kW")
+    planned_kw: float = Field(
+        description="The highest power of the plan that needs the least capacity among the best, kW"
+    )
     hand_back_kw: float = Field(description="What can be handed back without loss, in all blocks at once, kW")
     asked_kw: float = Field(description="How much more is asked for, together with the other blocks, kW")
-    value_per_kwh: float = Field(description="What the first kW asked for is worth in this block, currency per kWh")
-    more: list[ValueEntry] = Field(description="What more in this block alone would be worth; none where nothing")
+    value_per_kwh: float | None = Field(
+        description="What the first kW asked for is worth in this block, currency per kWh; null where time was up"
+    )
+    more: list[ValueEntry] | None = Field(
+        description="What more in this block alone would be worth; none where nothing, null where time was up"
+    )
+
+
+class AdviceFile(_Entry):
+    """advice.json."""
+
+    model_config = ConfigDict(frozen=True, validate_by_name=True, serialize_by_alias=True)
+
+    schema_version: Literal[1] = Field(default=1, alias="schema", description="Version of this format")
+    site_id: str = Field(description="The site")
+    currency: str = Field(description="ISO 4217 code of all values")
+    asked_value: float = Field(description="What all that is asked for would be worth together, currency")
+    blocks: list[AdviceEntry] = Field(description="Group by group, in order of time")
 
 
 def write_advice(
@@ -87,37 +106,44 @@ def write_advice(
 
 def advice_document(advice: Advice, site: Site) -> dict[str, object]:
     """The content of advice.json, as JSON values."""
-    entries = [
-        AdviceEntry(
-            group_id=block.group_id,
-            start=block.start,
-            end=block.end,
-            limit_kw=round(block.limit_kw, KW_DECIMALS),
-            planned_kw=_up(block.planned_kw),
-            hand_back_kw=max(0.0, round(block.limit_kw - _up(block.planned_kw), KW_DECIMALS)),
-            asked_kw=_up(block.asked_kw),
-            value_per_kwh=round(block.asked_value_per_kwh, VALUE_DECIMALS),
-            more=[
-                ValueEntry(
-                    up_to_kw=round(step.up_to_kw, KW_DECIMALS),
-                    value_per_kwh=round(step.value_per_kwh, VALUE_DECIMALS),
-                )
-                for step in block.more
-            ],
-        )
-        for block in advice.blocks
-    ]
-    return {
-        "schema": SCHEMA_VERSION,
-        "site_id": site.site_id,
-        "currency": site.currency,
-        "asked_value": round(advice.asked_value, VALUE_DECIMALS),
-        "blocks": [entry.model_dump(mode="json") for entry in entries],
-    }
+    document: dict[str, object] = advice_file(advice, site).model_dump(mode="json")
+    return document
+
+
+def advice_file(advice: Advice, site: Site) -> AdviceFile:
+    """The content of advice.json."""
+    return AdviceFile(
+        site_id=site.site_id,
+        currency=site.currency,
+        asked_value=round(advice.asked_value, VALUE_DECIMALS),
+        blocks=[_entry(block) for block in advice.blocks],
+    )
+
+
+def _entry(block: BlockAdvice) -> AdviceEntry:
+    value_per_kwh = block.asked_value_per_kwh
+    return AdviceEntry(
+        group_id=block.group_id,
+        start=block.start,
+        end=block.end,
+        limit_kw=round(block.limit_kw, KW_DECIMALS),
+        planned_kw=_up(block.planned_kw),
+        hand_back_kw=max(0.0, round(block.limit_kw - _up(block.planned_kw), KW_DECIMALS)),
+        asked_kw=_up(block.asked_kw),
+        value_per_kwh=None if value_per_kwh is None else round(value_per_kwh, VALUE_DECIMALS),
+        more=None
+        if block.more is None
+        else [
+            ValueEntry(
+                up_to_kw=round(step.up_to_kw, KW_DECIMALS), value_per_kwh=round(step.value_per_kwh, VALUE_DECIMALS)
+            )
+            for step in block.more
+        ],
+    )
 
 
 def adjust_messages(
-    advice: Advice, scenario: Scenario, *, blocks: AskedBlocks, hand_back: bool
+    advice: Advice, scenario: Scenario, *, blocks: AskedBlocks, hand_back: bool, after: date | None = None
 ) -> list[AdjustGroupCapacityForecast]:
     """AdjustGroupCapacityForecast of type CONSUMPTION for each group of which anything is asked.
 
@@ -126,6 +152,7 @@ def adjust_messages(
         scenario: For the time zone of days, and what is stated of hours outside the window.
         blocks: The blocks in which capacity is asked for.
         hand_back: Whether blocks with capacity to spare are asked for at what is needed.
+        after: Whole days up to this one are not asked for; None for none.
     """
     by_group: dict[str, list[BlockAdvice]] = {}
     for block in advice.blocks:
@@ -136,7 +163,10 @@ def adjust_messages(
             asked = _as_stated(stated, hand_back=hand_back)
         else:
             known = scenario.forecasts.blocks(group_id, CapacityKind.CONSUMPTION)
-            asked = _whole_days(stated, known, scenario.site.time_zone, hand_back=hand_back)
+            zone = scenario.site.time_zone
+            days = _days((block for block in stated if _is_asked(block, hand_back=hand_back)), zone)
+            wanted = [day for day in sorted(days) if after is None or day > after]
+            asked = _whole_days(wanted, stated, known, zone, hand_back=hand_back)
         if asked:
             messages.append(
                 AdjustGroupCapacityForecast(
@@ -164,13 +194,28 @@ def _as_stated(stated: Sequence[BlockAdvice], *, hand_back: bool) -> list[Foreca
     ]
 
 
+def _days(blocks: Iterable[BlockAdvice], zone: ZoneInfo) -> set[date]:
+    """The local days that blocks are part of."""
+    days = set()
+    for block in blocks:
+        day, last = block.start.astimezone(zone).date(), (block.end - INSTANT).astimezone(zone).date()
+        while day <= last:
+            days.add(day)
+            day += timedelta(days=1)
+    return days
+
+
 def _whole_days(
-    stated: Sequence[BlockAdvice], known: Sequence[CapacityBlock], zone: ZoneInfo, *, hand_back: bool
+    days: Iterable[date],
+    stated: Sequence[BlockAdvice],
+    known: Sequence[CapacityBlock],
+    zone: ZoneInfo,
+    *,
+    hand_back: bool,
 ) -> list[ForecastedBlock]:
-    """Every whole hour of a local day on which anything is asked for: the most that any block in it wants."""
-    days = {block.start.astimezone(zone).date() for block in stated if _is_asked(block, hand_back=hand_back)}
+    """Every whole hour of local days: the most that any block in it wants."""
     asked: list[ForecastedBlock] = []
-    for day in sorted(days):
+    for day in days:
         hour = datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
         while hour.astimezone(zone).date() == day:
             within = [block for block in stated if block.start < hour + HOUR and block.end > hour]

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models.domain.capacity import CapacityForecast, CapacityForecasts, CapacityKind
+from models.domain.capacity import CapacityBlock, CapacityForecast, CapacityForecasts, CapacityKind
 from models.domain.group import CapacityGroup
 from models.domain.scenario import Scenario
-from models.errors import InputError
+from models.errors import InputError, SolverError
 from optimizer.advice import Advice, BlockAdvice, advise
 from optimizer.advice_options import AskedBlocks
 from optimizer.engine import optimize
-from optimizer.options import COST_OBJECTIVE, LimitMode, OptimizeOptions
+from optimizer.options import COST_OBJECTIVE, LimitMode, OptimizeOptions, SolverOptions
 from optimizer.scenario_io.advice_document import adjust_messages, write_advice
 from tests.builders import (
     HOUR,
@@ -51,7 +53,7 @@ def scenario_of(
 
 def more(block: BlockAdvice) -> list[tuple[float, float]]:
     """The steps of a block's value."""
-    return [(round(step.up_to_kw, 5), round(step.value_per_kwh, 5)) for step in block.more]
+    return [(round(step.up_to_kw, 5), round(step.value_per_kwh, 5)) for step in block.more or ()]
 
 
 class TestByHand:
@@ -100,6 +102,42 @@ class TestByHand:
         """A connection is not negotiated by OSCP."""
         assert advise(make_scenario(), HOURLY) == Advice(blocks=(), asked_value=0.0)
 
+    def test_of_equal_plans_the_one_that_needs_least(self) -> None:
+        """In quarters of an hour 10 kWh can come at 12 kW and then less, or at 10 all the time, which leaves 2 kW."""
+        advice = advise(scenario_of((12.0, 8.0)), replace(HOURLY, raster=HOUR / 4))
+
+        assert [round(block.hand_back_kw, 5) for block in advice.blocks] == [2.0, 8.0]
+
+    def test_without_steps_the_same_is_asked_for(self) -> None:
+        """What each block alone is worth takes most of the time, and nobody needs it to ask."""
+        scenario = scenario_of((3.0, 4.0))
+
+        short = advise(scenario, HOURLY, step_by_step=False)
+
+        assert [block.asked_kw for block in short.blocks] == [
+            block.asked_kw for block in advise(scenario, HOURLY).blocks
+        ]
+        assert [(block.more, block.asked_value_per_kwh) for block in short.blocks] == [(None, None), (None, 0.0)]
+
+
+class TestTime:
+    """All of it keeps to the time limit, not each of its many solutions."""
+
+    def test_what_was_not_looked_at_in_time_is_not_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """On a clock of which each reading is a second, 2.5 s are enough for two solutions: what is asked for."""
+        clock = SimpleNamespace(perf_counter=itertools.count().__next__)
+        monkeypatch.setattr("optimizer.advice.time", clock)
+
+        advice = advise(scenario_of((3.0, 4.0)), replace(HOURLY, solver=SolverOptions(time_limit_s=2.5)))
+
+        assert [round(block.asked_kw, 5) for block in advice.blocks] == [7.0, 0.0]
+        assert [block.more for block in advice.blocks] == [None, None]
+
+    def test_no_time_for_anything(self) -> None:
+        """It is an error, and not advice to ask for nothing."""
+        with pytest.raises(SolverError, match="in time"):
+            advise(scenario_of((3.0, 4.0)), replace(HOURLY, solver=SolverOptions(time_limit_s=1e-9)))
+
 
 class TestMessages:
     def test_stated_blocks(self) -> None:
@@ -111,6 +149,25 @@ class TestMessages:
 
         assert (asked.group_id, asked.type) == ("main", "CONSUMPTION")
         assert [(block.start_time, block.capacity) for block in asked.forecasted_blocks] == [(MORNING, 10.0)]
+
+    def test_whole_days_of_a_block_past_midnight(self) -> None:
+        """A block of two days, of which one lies behind: 24 hours of the other."""
+        start = MORNING + 13 * HOUR
+        forecast = CapacityForecast(
+            group_id="main",
+            kind=CapacityKind.CONSUMPTION,
+            blocks=(CapacityBlock(start=start, end=start + 10 * HOUR, capacity_kw=3.0),),
+        )
+        session = make_session(arrival=start, departure=start + 10 * HOUR, energy_kwh=40.0)
+        scenario = replace(make_scenario(sessions=[session]), forecasts=CapacityForecasts.from_messages([forecast]))
+        advice = advise(scenario, HOURLY)
+        today = start.astimezone(scenario.site.time_zone).date()
+
+        (both,) = adjust_messages(advice, scenario, blocks=AskedBlocks.WHOLE_DAY, hand_back=False)
+        (later,) = adjust_messages(advice, scenario, blocks=AskedBlocks.WHOLE_DAY, hand_back=False, after=today)
+
+        assert (len(both.forecasted_blocks), len(later.forecasted_blocks)) == (48, 24)
+        assert later.forecasted_blocks == both.forecasted_blocks[24:]
 
     def test_taipower_asks_for_whole_days(self) -> None:
         """24 blocks of a whole hour of the local day, the stated capacity where nothing is asked for."""
@@ -157,15 +214,15 @@ class TestTruth:
         assert worth(with_capacity(scenario, asked), case.options) == pytest.approx(
             before + advice.asked_value, abs=1e-3
         )
-        worthy = [block for block in advice.blocks if block.more]
+        worthy = [(block, block.more) for block in advice.blocks if block.more]
         if worthy:
-            block = data.draw(st.sampled_from(worthy))
-            kw = data.draw(st.floats(0.0, 1.2)) * block.more[-1].up_to_kw
+            block, more = data.draw(st.sampled_from(worthy))
+            kw = data.draw(st.floats(0.0, 1.2)) * more[-1].up_to_kw
             hours = (block.end - block.start) / HOUR
             raised = {(block.group_id, block.start): block.limit_kw + kw}
             expected = before + sum(
                 (min(kw, step.up_to_kw) - low_kw) * step.value_per_kwh * hours
-                for low_kw, step in zip([0.0, *(one.up_to_kw for one in block.more)], block.more, strict=False)
+                for low_kw, step in zip([0.0, *(one.up_to_kw for one in more)], more, strict=False)
                 if kw > low_kw
             )
             assert worth(with_capacity(scenario, raised), case.options) == pytest.approx(expected, abs=1e-3)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
+from api.advice import Advise, in_short
 from api.drafting import Draft, Task, drafted
 from api.executor import SolveExecutor
 from api.persistence import Transaction
@@ -31,6 +32,7 @@ class InlineExecutor(SolveExecutor):
     solved: list[tuple[Scenario, OptimizeOptions]] = field(default_factory=list)
     meanwhile: Callable[[], None] | None = None
     fail_with: Exception | None = None
+    advise_with: Advise = in_short
 
     @property
     def places(self) -> int:
@@ -39,7 +41,7 @@ class InlineExecutor(SolveExecutor):
 
     async def draft(self, task: Task) -> Draft:
         """What comes of it."""
-        return drafted(task, self._optimum)
+        return drafted(task, self._optimum, self.advise_with)
 
     def _optimum(self, scenario: Scenario, options: OptimizeOptions) -> Schedule:
         if self.fail_with is not None:

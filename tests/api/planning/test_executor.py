@@ -17,12 +17,14 @@ from dataclasses import dataclass
 import pytest
 
 from api import executor as executor_module
+from api.advice import Question
 from api.executor import SolveExecutor
 from api.settings import Settings
+from api.situation import Situation
 from models.domain import Scenario, ScheduleStatus
-from models.errors import InputError
+from models.errors import InputError, SolverError
 from optimizer import OptimizeOptions
-from tests.builders import make_scenario, make_session
+from tests.builders import make_forecast, make_scenario, make_session, make_site
 
 OPTIONS = OptimizeOptions()
 ORPHAN = """
@@ -74,6 +76,14 @@ def trouble(deed: Callable[[], object]) -> Scenario:
     return _Trouble(site=plain.site, sessions=plain.sessions, deed=deed)
 
 
+def question(scenario: Scenario) -> Question:
+    """What another capacity of it is worth."""
+    situation = Situation(
+        scenario=scenario, options=OPTIONS, site=make_site(), forecasts=scenario.forecasts, load_kw={}, notes=()
+    )
+    return Question(situation=situation, least_value_per_kwh=0.001)
+
+
 @pytest.fixture
 def solver() -> Iterator[SolveExecutor]:
     """One worker process, and all the time it may need."""
@@ -105,6 +115,19 @@ def test_a_worker_that_dies_is_replaced(solver: SolveExecutor) -> None:
     assert (killed.status, following.status) == (ScheduleStatus.FALLBACK, ScheduleStatus.OPTIMAL)
     assert "no worker answered" in killed.notes[0]
     assert killed.delivered_energy_kwh == pytest.approx(10)
+
+
+def test_advice_of_another_process(solver: SolveExecutor) -> None:
+    """Under 3 and 4 kW for 10 kWh in two hours, 3 kW more serve all."""
+    advice = asyncio.run(solver.advise(question(make_scenario(forecasts=[make_forecast((3.0, 4.0))]))))
+
+    assert sum(block.asked_kw for block in advice.blocks) >= 3.0
+
+
+def test_nobody_makes_up_advice(solver: SolveExecutor) -> None:
+    """Without a worker there is none: a rule of thumb knows no value."""
+    with pytest.raises(SolverError, match="no worker answered"):
+        asyncio.run(solver.advise(question(trouble(_die))))
 
 
 def test_whoever_was_beside_a_dying_worker_is_served() -> None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from httpx2 import Response
 from starlette.testclient import TestClient
 
+from api.advice import Question, answered
 from api.context import Context
 from api.executor import SolveExecutor
 from api.persistence import Transaction
@@ -19,6 +20,7 @@ from api.settings import Settings
 from api.tokens import new_token, token_hash
 from models.domain import Scenario, Schedule
 from optimizer import OptimizeOptions, optimize
+from optimizer.advice import Advice
 from optimizer.scenario_io.plan_document import to_plan_document
 from tests.builders import MORNING, make_scenario, make_schedule
 
@@ -74,6 +76,9 @@ class InlineSolver(SolveExecutor):
         self.asked.append(options)
         self.before()
         return optimize(scenario, options)
+
+    async def advise(self, question: Question) -> Advice:
+        return answered(question)
 
 
 @dataclass
