@@ -66,6 +66,12 @@ class FlexibilityProvider:
         with self._changed:
             return tuple(self._optima)
 
+    @property
+    def requests(self) -> Sequence[str]:
+        """The path of every message so far, in order of arrival."""
+        with self._changed:
+            return tuple(self._requests)
+
     def register(self, base_url: str, token: str) -> None:
         """Register with a TOKEN_A, and wait for the reply, the handshake and its acknowledgement."""
         self.admit(base_url, token)

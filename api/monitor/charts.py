@@ -11,7 +11,7 @@ from itertools import pairwise
 from api.monitor.changes import power_changes, session_changes
 from api.monitor.glance import Json, group_glance, peer_glance, plan_glance
 from api.monitor.measured import total_kw
-from api.monitor.plans import Interval, PlannedSession
+from api.monitor.plans import Interval, LineSeries, PlannedSession
 from api.monitor.snapshots import BACK, Snapshot
 from api.records import StoredSession
 from models.domain import CapacityGroup, CapacityKind
@@ -21,6 +21,8 @@ from optimizer.scenario_io import SessionRow
 SESSIONS = 200
 """Listed; of more, those that go short and then those that get most."""
 AHEAD = timedelta(hours=48)
+LINES = 6
+"""Conductors that are drawn; of more, the fullest."""
 LISTED = 12
 """Sessions that a plan changed."""
 MARGIN_S = 1_800.0
@@ -77,6 +79,8 @@ def _group(snapshot: Snapshot, group_id: str, now: datetime) -> Json:
         "power_kw": [] if series is None else list(series.power_kw),
         "limit_kw": [] if series is None else list(series.limit_kw),
         "shadow": [] if series is None else list(series.shadow_price_per_kwh),
+        "lines": _lines(snapshot, group_id),
+        "assets": _assets(snapshot, group_id),
         "prices": _prices(snapshot, now),
         "forecasts": _forecasts(snapshot, group_id, now),
         "measured": total_kw(below),
@@ -84,6 +88,40 @@ def _group(snapshot: Snapshot, group_id: str, now: datetime) -> Json:
         "sessions": sessions,
         "left_out": left_out,
     }
+
+
+def _lines(snapshot: Snapshot, group_id: str) -> list[Json]:
+    """The conductors of a group that a limit holds down, the fullest first."""
+    found = [] if snapshot.plan is None else [one for one in snapshot.plan.lines if one.group_id == group_id]
+    limited = [(one, fullness) for one in found if (fullness := _fullness(one)) is not None]
+    limited.sort(key=lambda entry: -entry[1])
+    return [
+        {"name": line.line_id, "current_a": list(line.current_a), "limit_a": list(line.limit_a)}
+        for line, _ in limited[:LINES]
+    ]
+
+
+def _fullness(line: LineSeries) -> float | None:
+    """The largest share of its limit that a line carries; None where nothing limits it."""
+    pairs = zip(line.current_a, line.limit_a, strict=True)
+    return max((current_a / limit_a for current_a, limit_a in pairs if limit_a), default=None)
+
+
+def _assets(snapshot: Snapshot, group_id: str) -> list[Json]:
+    """The assets beside the chargers on a group and anything below it."""
+    if snapshot.plan is None:
+        return []
+    below = {asset.asset_id for asset in snapshot.site.assets if group_id in snapshot.site.path(asset.group_id)}
+    return [
+        {
+            "name": asset.asset_id,
+            "category": asset.category,
+            "power_kw": list(asset.power_kw),
+            "stored_kwh": list(asset.stored_kwh) if any(one is not None for one in asset.stored_kwh) else None,
+        }
+        for asset in snapshot.plan.assets
+        if asset.asset_id in below
+    ]
 
 
 def _window(snapshot: Snapshot, group_id: str, now: datetime) -> list[float]:
@@ -179,6 +217,7 @@ def _session(snapshot: Snapshot, stored: StoredSession, row: SessionRow, planned
         "reason": planned.reason if planned else "",
         "is_planned": planned is not None,
         "is_short": planned.is_short if planned else False,
+        "why": planned.why if planned and planned.is_short else None,
         "priority": row.priority,
         "draws": _rounded(planned.draws) if planned else [],
         "took": total_kw(charged),

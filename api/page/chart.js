@@ -1,5 +1,6 @@
 // Capacity, planned and measured power, price and shadow price of a group over one axis of time.
 
+import { assetLines, assetSums, currents, mostAmperes } from "./beside.js";
 import { h, s, show } from "./dom.js";
 import { endLabels, intervals, runs, scale, stepArea, stepLine, ticks, timeAxis, valueAt, valueAxis } from "./draw.js";
 import { kw, number, price, span } from "./format.js";
@@ -9,6 +10,7 @@ const NARROW_PX = 640;
 const FAR = 2.5;
 const FULL = 0.999;
 const LISTED = 6;
+const TITLE_PX = 300;
 
 /** Widths left and right of what is drawn over time, the same for every chart of a page. */
 export const margins = (width) => (width < NARROW_PX ? { left: 40, right: 10 } : { left: 108, right: 160 });
@@ -90,6 +92,7 @@ export class GroupChart {
     this.capacity = blocks("CONSUMPTION");
     this.fallback = blocks("FALLBACK_CONSUMPTION");
     this.exported = [...blocks("GENERATION"), ...blocks("FALLBACK_GENERATION")];
+    this.assets = assetSums(site.group);
     this.element.setAttribute("aria-label", this.#words());
     this.draw();
   }
@@ -122,6 +125,8 @@ export class GroupChart {
     bottom = priced?.bottom ?? bottom;
     const worth = hasShadow ? { top: bottom + 40, bottom: bottom + (narrow ? 82 : 92) } : null;
     bottom = worth?.bottom ?? bottom;
+    const carried = this.group.lines.length ? { top: bottom + 40, bottom: bottom + (narrow ? 92 : 104) } : null;
+    bottom = carried?.bottom ?? bottom;
     const height = bottom + 38;
     const x = scale(this.view.range, [left, right]);
     this.x = x;
@@ -137,6 +142,7 @@ export class GroupChart {
       ...this.#power(x, power, { left, right, narrow }),
       ...(priced ? this.#price(x, priced, { left, right, narrow }) : []),
       ...(worth ? this.#shadow(x, worth, { left, right, narrow }) : []),
+      ...(carried ? this.#currents(x, carried, { left, right, narrow }) : []),
       this.#now(x, power.top, bottom, { left, right }),
       this.cursor,
     );
@@ -156,11 +162,13 @@ export class GroupChart {
       base + highest(group.power_kw),
       highest(group.measured.map(([, , value]) => value)),
       highest(group.past.map(([, , value]) => value)) + base,
+      ...this.assets.map(({ power }) => highest(power)),
     );
+    const fed = Math.max(0, ...this.assets.flatMap(({ power }) => power.map((value) => -value)));
     const limit = highest(this.#limits());
     const far = peak > 0 && limit > FAR * peak;
     const most = 1.08 * (far ? 1.5 * peak : Math.max(peak, limit)) || 1;
-    const out = Math.min(highest(this.exported.flatMap(({ blocks }) => blocks.map(([, , value]) => value))), 0.4 * most);
+    const out = Math.max(fed, Math.min(highest(this.exported.flatMap(({ blocks }) => blocks.map(([, , value]) => value))), 0.4 * most));
     const y = scale([-1.08 * out, most], [bottom, top]);
     const plot = s("g", { "clip-path": "url(#plot)" });
     for (const [from, to] of this.binding) {
@@ -180,6 +188,7 @@ export class GroupChart {
     }
     plot.append(this.#stack(x, y, base));
     plot.append(s("path", { class: "planned", d: stepLine(this.planned.map(([a, b, v]) => [a, b, v + base]), x, y) }));
+    plot.append(...assetLines(this.assets, x, y));
     for (const { blocks, phase } of this.fallback) {
       plot.append(s("path", { class: phase === "ALL" ? "fallback" : "fallback phase", d: stepLine(blocks, x, y) }));
     }
@@ -226,6 +235,7 @@ export class GroupChart {
         connection !== null && connection !== undefined && !known.length ? label([[from, to, connection]], "connection", "capacity") : null,
         label(this.planned, "planned", "planned", base),
         label(this.group.measured, "measured", "measured"),
+        ...this.assets.map(({ category, name, list }) => label(list, name, category.toLowerCase())),
       ],
       right,
       range,
@@ -285,6 +295,11 @@ export class GroupChart {
     ];
   }
 
+  #currents(x, place, frame) {
+    const most = mostAmperes(this.group);
+    return currents(this.group, x, scale([0, most], [place.bottom, place.top]), place, frame, most);
+  }
+
   #now(x, top, bottom, { left, right }) {
     const at = x(this.site.now);
     if (at < left || at > right) return s("g");
@@ -293,7 +308,8 @@ export class GroupChart {
       "g",
       { class: "now" },
       s("line", { x1: at, x2: at, y1: top - 6, y2: bottom }),
-      s("text", { x: flip ? at - 5 : at + 5, y: top - 10, "text-anchor": flip ? "end" : "start" }, "now"),
+      // Beside the title, or below it.
+      s("text", { x: flip ? at - 5 : at + 5, y: at < left + TITLE_PX ? top + 12 : top - 10, "text-anchor": flip ? "end" : "start" }, "now"),
     );
   }
 
@@ -340,6 +356,10 @@ export class GroupChart {
     const paid = valueAt(this.prices, cursor);
     if (paid !== null) rows.push(["price", "Price", price(paid)]);
     if (isPlanned && shadow[step]) rows.push(["shadow", "A further kWh saves", price(shadow[step])]);
+    if (isPlanned) {
+      for (const { category, name, power } of this.assets) rows.push([category.toLowerCase(), name, kw(power[step])]);
+      for (const line of this.group.lines) rows.push(["line", line.name, `${number(line.current_a[step])} of ${number(line.limit_a[step] ?? 0)} A`]);
+    }
     const drawing = isPlanned
       ? this.layers.filter((layer) => layer.kw[step] > 0.005).sort((a, b) => b.kw[step] - a.kw[step])
       : [];

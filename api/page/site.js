@@ -1,5 +1,7 @@
 // One site: its groups, the chart of the chosen one, its sessions, what changed, and what would be if.
 
+import { AdvicePane } from "./advice.js";
+import { CATEGORIES } from "./beside.js";
 import { GroupChart } from "./chart.js";
 import { fill, h, s, slot } from "./dom.js";
 import { scale } from "./draw.js";
@@ -8,6 +10,7 @@ import { gauge, peerPill, siteLink } from "./overview.js";
 import { ORDERS, Timeline, sessionTable } from "./timeline.js";
 import { TimeView } from "./timeview.js";
 import { WhatIf } from "./whatif.js";
+import { whyOf } from "./why.js";
 
 const KINDS = {
   forecast: "capacity forecast",
@@ -30,6 +33,7 @@ export class SiteView {
     this.chart = new GroupChart(this.view, announce);
     this.timeline = new Timeline(this.view);
     this.whatIf = new WhatIf(this.view, changed);
+    this.advice = new AdvicePane(this.view, changed);
     this.view.addEventListener("change", changed);
   }
 
@@ -70,6 +74,7 @@ export class SiteView {
           this.#chartCard(),
           h("div", { class: "halves" }, this.#shortCard(), this.#changesCard(now)),
           this.#timelineCard(),
+          this.advice.render(site),
           this.whatIf.render(site),
         ),
       ),
@@ -78,7 +83,7 @@ export class SiteView {
 
   /** Put what draws itself into its places. */
   mount(root) {
-    fill(root, { power: this.chart.element, timeline: this.timeline.element, "what-if": this.whatIf.chart });
+    fill(root, { power: this.chart.element, timeline: this.timeline.element, "what-if": this.whatIf.chart, advice: this.advice.chart });
   }
 
   #status(now) {
@@ -150,7 +155,8 @@ export class SiteView {
       ["binds", "limit binds"],
       ["price", "price"],
       ["shadow", "shadow price"],
-    ];
+      ...new Set(this.site.group.assets.map(({ category }) => category)),
+    ].map((one) => (typeof one === "string" ? [one.toLowerCase(), CATEGORIES[one] ?? one] : one));
     return h(
       "section",
       { class: "card", "aria-labelledby": "power-title", "data-key": "power" },
@@ -187,6 +193,7 @@ export class SiteView {
         h("span", { class: "lack" }, ` −${kwh(one.unmet_kwh + one.unreachable_kwh)}`),
         h("span", { class: "quiet" }, ` of ${kwh(one.requested_kwh)}, leaves ${clock(one.departure, site.time_zone)}`),
         h("span", { class: "why" }, one.reason),
+        whyOf(one, site),
       );
     return h(
       "section",

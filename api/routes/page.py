@@ -31,8 +31,11 @@ from api.monitor.watch import Watcher
 from api.monitor.what_if import WhatIf, what_if_view
 from api.routes.bodies import raw_body
 from api.routes.optimize import optimizations_of
+from api.services.advice import AdviceRequest, site_advice
 from api.services.optimization import BusyError
 from api.services.reading import parsed
+from models.errors import SolverError
+from optimizer.advice import LEAST_VALUE_PER_KWH
 from optimizer.scenario_io.fields import ID_PATTERN
 
 POLICY = (
@@ -50,6 +53,7 @@ PRIVATE = SAFE | {"Cache-Control": "no-store"}
 PAGE_HEADER = "X-Page"
 """On what changes something: no form and no link of another site can send it."""
 KINDS = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+SHOWN_ADVICE = AdviceRequest(blocks=None, hand_back=True, least_value_per_kwh=LEAST_VALUE_PER_KWH)
 MAX_STREAMS = 500
 """Of one server process."""
 
@@ -210,9 +214,19 @@ async def what_if(request: Request, found: ViewerOf, context: ContextOf, state: 
     try:
         answer = await what_if_view(context, state.views, optimizations, found, site_id, what)
     except BusyError as error:
-        headers = PRIVATE | {"Retry-After": "5"}
-        raise HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, f"{error}; ask again in 5 s", headers) from error
+        raise _busy(error) from error
     return JSONResponse(answer, headers=PRIVATE)
+
+
+@router.get("/page/advice")
+async def advice(request: Request, found: ViewerOf, context: ContextOf, site_id: SiteOf) -> Response:
+    """What another capacity of a site's groups is worth; nothing is stored or sent."""
+    optimizations = optimizations_of(request, context)
+    try:
+        answer = await site_advice(context, optimizations, site_id, found.peer_id, SHOWN_ADVICE)
+    except (BusyError, SolverError) as error:
+        raise _busy(error) from error
+    return JSONResponse(answer.model_dump(mode="json"), headers=PRIVATE)
 
 
 @router.get("/page/peers")
@@ -266,6 +280,11 @@ async def events(request: Request, found: ViewerOf, state: StateOf) -> AsyncIter
     """What has changed, as soon as it has."""
     async for change in state.watcher.changes(found, _cookie(request) or ""):
         yield ServerSentEvent(data=change, event="change", retry=2_000)
+
+
+def _busy(error: Exception) -> HTTPException:
+    headers = PRIVATE | {"Retry-After": "5"}
+    return HTTPException(status.HTTP_503_SERVICE_UNAVAILABLE, f"{error}; ask again in 5 s", headers)
 
 
 def _who(found: Viewer) -> dict[str, object]:

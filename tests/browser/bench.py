@@ -110,7 +110,7 @@ class Depot:
             "time_zone": "Europe/Amsterdam",
             "groups": [
                 {"group_id": "main", "import_limit_kw": 60.0},
-                {"group_id": "yard", "parent_id": "main", "import_limit_kw": 40.0},
+                {"group_id": "yard", "parent_id": "main", "import_limit_kw": 40.0, "current_limit_a": [100, 100, 100]},
             ],
             "chargers": [
                 {"charger_id": "C1", "group_id": "yard", "max_power_kw": 22.0},

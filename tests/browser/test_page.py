@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from tests.browser import axe
@@ -79,6 +80,59 @@ def test_what_if_sends_nothing(browser: Browser, depot: Depot) -> None:
     assert len(depot.provider.optima) == before
 
 
+def test_it_says_what_would_have_served(browser: Browser, depot: Depot) -> None:
+    """Under 5 kW somebody goes short: how many kW more would do, and what holds it back; opened, it stays open."""
+    browser.go("/site/depot")
+    browser.find(".chart svg .layer")
+    depot.forecast(*[5.0] * 8)
+
+    remedies = browser.find(".remedies li", "kW more").find_element(By.XPATH, "..").text
+    assert "group main" in remedies
+    browser.find(".list details summary", "What holds it back").click()
+    browser.find(".held li", "group main is full")
+    depot.forecast(*[4.0] * 8)
+    browser.find(".fact.capacity dd", "4\u202fkW")
+    browser.find(".held li", "group main is full")
+
+    depot.forecast(*[50.0] * 8)
+    browser.find(".fact.capacity dd", "50\u202fkW")
+
+
+def test_what_capacity_is_worth(browser: Browser, depot: Depot) -> None:
+    """Under 50 kW much can be handed back, under 5 more is worth asking for; block by block, and as a message; the
+    peer hears of nothing.
+    """
+    browser.go("/site/depot")
+    browser.find(".chart svg .layer")
+    browser.find(".advice button").click()
+    browser.find(".advice-words", "can be cut")
+    browser.find(".advice-chart svg .spare")
+
+    depot.forecast(*[5.0] * 8)
+    browser.find(".advice-words", "There is a newer plan since")
+    browser.find(".advice button", "again").click()
+    browser.find(".advice-words", "More helps")
+    browser.find(".advice-chart svg .asked")
+    browser.find(".advice summary", "Block by block").click()
+    assert "up to +" in browser.find(".advice tbody").text
+    browser.find(".advice summary", "As a message").click()
+    assert '"type": "CONSUMPTION"' in browser.find(".advice pre").text
+    browser.go("/site/depot?group=yard")
+    browser.find(".advice-words", "there is nobody to ask")
+
+    assert "/adjust_group_capacity_forecast" not in depot.provider.requests
+    depot.forecast(*[50.0] * 8)
+    browser.go("/site/depot")
+    browser.find(".fact.capacity dd", "50\u202fkW")
+
+
+def test_currents_of_a_group(browser: Browser, depot: Depot) -> None:
+    """Each conductor of the yard's connection under its 100 A."""
+    browser.go("/site/depot?group=yard")
+    browser.find(".chart svg .line-0")
+    assert "Current of the fullest conductors" in browser.run("return document.querySelector('.chart svg').textContent")
+
+
 def test_it_outlives_the_server(browse: Callable[..., Browser], depot: Depot) -> None:
     """Killed and started again: the page says the connection is lost, then is live, still signed in, and follows."""
     browser = browse()
@@ -144,6 +198,8 @@ def test_a_phone(browse: Callable[..., Browser], depot: Depot, dark: bool) -> No
     for view in VIEWS:
         browser.go(view)
         browser.find(READY[view])
+        if view == "/site/depot":
+            ask_for_advice(browser)
         widest = browser.run("return document.documentElement.scrollWidth")
         assert widest <= 390, view
     red, *_ = browser.run("return getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)")
@@ -165,9 +221,18 @@ def test_axe_finds_nothing_serious(browse: Callable[..., Browser], depot: Depot,
     for view in VIEWS:
         browser.go(view)
         browser.find(READY[view])
+        if view == "/site/depot":
+            ask_for_advice(browser)
         found[view] = violations(browser, script)
 
     assert {view: problems for view, problems in found.items() if problems} == {}
+
+
+def ask_for_advice(browser: Browser) -> None:
+    """Have everything of the advice shown."""
+    browser.run("document.querySelector('.advice button').click()")
+    browser.find(".advice-chart svg .spare")
+    browser.run("for (const one of document.querySelectorAll('.advice details')) one.open = true")
 
 
 def violations(browser: Browser, script: str) -> list[str]:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from api.monitor.measured import newest, total_kw
 from api.monitor.plans import PlannedSession
+from api.persistence import Transaction
 from api.site_state import Charged
+from models.domain.asset import BaseLoad
+from optimizer import OptimizeOptions, optimize
+from optimizer.scenario_io import SiteFile
+from optimizer.scenario_io.plan_document import to_plan_document
 from tests.api.page.bench import HOUR, PageBench
-from tests.api.rest.bench import message
-from tests.builders import MORNING
+from tests.api.rest.bench import make_plan, message, site_input
+from tests.builders import MORNING, make_scenario, make_series, make_site
+
+HOURLY = OptimizeOptions(raster=HOUR)
 
 
 class TestGlance:
@@ -125,6 +133,68 @@ class TestSite:
         assert (session["session_id"], session["what"]) == ("S1", "short")
         assert session["change_kwh"] == pytest.approx(-15.0)
         assert {"kind": "forecast", "group_id": "main", "count": 2} in changes["news"]
+
+    def test_why_somebody_goes_short(self, page: PageBench) -> None:
+        """15 kW in each of two hours for 40 kWh: main holds it back all the time; 28 min more, or 5 kW more, would have
+        served it, 10 kWh at 22 kW being 27.3 min.
+        """
+        page.forecast(15.0, 15.0)
+        page.put_session(hours=2, energy_kwh=40.0)
+        page.plan()
+
+        (entry,) = page.operator().see("site", site="depot")["group"]["sessions"]
+
+        whole = [MORNING.timestamp(), (MORNING + 2 * HOUR).timestamp()]
+        (holding,) = entry["why"]["holdings"]
+        assert (holding["code"], holding["holder"], holding["stretches"]) == ("group_limit", "group main", [whole])
+        raised = next(one for one in entry["why"]["changes"] if one["kind"] == "capacity")
+        assert (raised["more_kw"], raised["limits"], raised["stretches"]) == (5.0, ["group main"], [whole])
+
+    def test_whoever_is_served_has_no_why(self, page: PageBench) -> None:
+        """Nothing is to be said of who misses nothing."""
+        page.put_session(hours=4, energy_kwh=10.0)
+        page.plan()
+
+        (entry,) = page.operator().see("site", site="depot")["group"]["sessions"]
+        assert (entry["is_short"], entry["why"]) == (False, None)
+
+    def test_currents_of_conductors(self, page: PageBench) -> None:
+        """Three conductors of 16 A: each carries them while 11 kW of three phases are drawn."""
+        chargers = [{"charger_id": "C1", "group_id": "main", "max_power_kw": 22, "phases": "ALL"}]
+        groups = [{"group_id": "main", "current_limit_a": [16, 16, 16]}]
+        page.bench.operator.put(
+            "/v1/sites/depot", site_input(page.peer.peer_id, groups=groups, chargers=chargers)
+        ).raise_for_status()
+        page.put_session(hours=1, energy_kwh=40.0)
+        page.plan()
+
+        lines = page.operator().see("site", site="depot")["group"]["lines"]
+
+        assert [line["name"] for line in lines] == ["main L1", "main L2", "main L3"]
+        assert {value for line in lines for value in line["limit_a"]} == {16.0}
+        assert all(value == pytest.approx(16.0, abs=0.1) for line in lines for value in line["current_a"])
+
+    def test_assets_beside_the_chargers(self, page: PageBench) -> None:
+        """A plan with an office of 4 kW: drawn at its group."""
+        site = make_site(base_loads=[BaseLoad(asset_id="office", group_id="main")])
+        scenario = make_scenario(site=site, base_load_kw={"office": make_series([4.0, 4.0])})
+        document = to_plan_document(optimize(scenario, HOURLY), scenario, HOURLY, notes=())
+        plan = replace(make_plan("depot"), document=json.dumps(document))
+        stored = SiteFile.from_domain(site).model_dump_json(by_alias=True)
+
+        def put(tx: Transaction) -> None:
+            tx.sites.put("depot", page.peer.peer_id, stored, ["main"], now=page.now)
+            tx.plans.add(plan)
+
+        page.bench.write(put)
+
+        (asset,) = page.operator().see("site", site="depot")["group"]["assets"]
+        assert asset == {
+            "name": "office",
+            "category": "CONSUMPTION",
+            "power_kw": [4.0, 4.0],
+            "stored_kwh": None,
+        }
 
     def test_a_group_or_site_that_is_not_there(self, page: PageBench) -> None:
         """404 and 400, with what there is."""
