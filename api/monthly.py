@@ -10,7 +10,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from api.monthly_capacity import CapacityUse, CapacityUses
 from api.records import StoredPlan
+from api.site_state import Charged
 from models.domain import (
     CapacityBlock,
     CapacityForecast,
@@ -112,6 +114,9 @@ class SiteReport:
         sessions: In order of departure.
         plans: How many plans were in force.
         peak_kw: Highest mean of a quarter of an hour that the plans gave these sessions, kW.
+        measured_peak_kw: Highest mean of a quarter of an hour that chargers were measured to draw, kW, readings further
+            apart spread evenly; None without measurements.
+        capacity: What the limits of groups were worth, for each group that had one.
         alternatives: What else could have been; none where it cannot be worked out.
         notes: What is to be known of these figures.
     """
@@ -122,6 +127,8 @@ class SiteReport:
     sessions: tuple[SessionOutcome, ...]
     plans: int
     peak_kw: float
+    measured_peak_kw: float | None
+    capacity: tuple[CapacityUse, ...]
     alternatives: tuple[Alternative, ...]
     notes: tuple[str, ...]
 
@@ -189,6 +196,7 @@ def site_report(
     sessions: Sequence[ChargingSession],
     plans: Sequence[StoredPlan],
     measured_kwh: Mapping[str, float],
+    charged: Sequence[Charged],
     *,
     start: datetime,
     end: datetime,
@@ -203,6 +211,7 @@ def site_report(
         sessions: Those that departed within that time, from when the energy that they ask for was last stated.
         plans: In the order in which they were made, from the one in force at the first arrival on.
         measured_kwh: By session, what was measured of it.
+        charged: What chargers were measured to deliver.
         start: First instant of that time.
         end: First instant after it.
     """
@@ -228,6 +237,8 @@ def site_report(
         sessions=outcomes,
         plans=len(plans),
         peak_kw=followed.peak_kw(),
+        measured_peak_kw=_measured_peak_kw(charged, start.timestamp(), end.timestamp()),
+        capacity=followed.capacity.between(site, start.timestamp(), end.timestamp()),
         alternatives=alternatives,
         notes=tuple(notes),
     )
@@ -256,6 +267,8 @@ class _Followed:
     """Start and end in seconds, price per kWh."""
     limits: dict[str, list[tuple[float, float, float]]] = field(default_factory=dict)
     """By group: start and end in seconds, kW, infinite for none."""
+    capacity: CapacityUses = field(default_factory=CapacityUses)
+    """What was drawn of the limits."""
 
     def take(self, plan: StoredPlan, until: datetime) -> None:
         """Add a plan, which was in force until an instant."""
@@ -276,6 +289,7 @@ class _Followed:
         )
         self.rows.append(rows[:, (rows[0] >= 0) & (rows[1] < rows[2])])
         self._take_steps(schedule, price, from_s, until_s)
+        self.capacity.take(schedule, from_s, until_s)
 
     def totals(self) -> tuple[list[float], list[float]]:
         """Energy, kWh, and cost of each session; a cost that is not known is NaN."""
@@ -348,6 +362,18 @@ def quarter_hour_peak_kw(start_s: FloatArray, end_s: FloatArray, power_kw: Float
     first_s = times_s[0] // QUARTER_HOUR_S * QUARTER_HOUR_S
     edges_s = np.arange(first_s, times_s[-1] + QUARTER_HOUR_S, QUARTER_HOUR_S)
     return float(np.diff(np.interp(edges_s, times_s, energy_kws)).max() / QUARTER_HOUR_S)
+
+
+def _measured_peak_kw(charged: Sequence[Charged], first_s: float, last_s: float) -> float | None:
+    """The highest mean of a quarter of an hour of what was measured within some time, kW; None where nothing was."""
+    rows = np.array([[one.start.timestamp(), one.end.timestamp(), one.energy_kwh] for one in charged]).reshape(-1, 3)
+    start_s, end_s, energy_kwh = rows[rows[:, 1] > rows[:, 0]].T
+    power_kw = energy_kwh * SECONDS_PER_HOUR / (end_s - start_s)
+    start_s, end_s = np.maximum(start_s, first_s), np.minimum(end_s, last_s)
+    inside = start_s < end_s
+    if not inside.any():
+        return None
+    return quarter_hour_peak_kw(start_s[inside], end_s[inside], power_kw[inside])
 
 
 def _alternatives(

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from html import escape
 
 from api.monthly import Alternative, SessionOutcome, SiteReport
+from api.monthly_capacity import CapacityUse
 from optimizer.report import style_sheet
 
 LISTED_SESSIONS = 50
@@ -50,6 +51,7 @@ def report_page(report: SiteReport) -> str:
 <p class="quiet">Sessions that departed from {first:%d %b %Y, %H:%M} to {last:%d %b %Y, %H:%M}</p>
 {_tiles(report)}
 {_comparison(report)}
+{_capacity(report)}
 {_days(report)}
 {_short(report)}
 {_notes(report)}
@@ -84,7 +86,7 @@ def _tiles(report: SiteReport) -> str:
             _price_words(report),
             "",
         ),
-        ("Highest quarter-hour", f"{report.peak_kw:,.1f}", "kW", "mean, by plan", ""),
+        ("Highest quarter-hour", f"{report.peak_kw:,.1f}", "kW", _peak_words(report), ""),
         (
             "Unmet energy",
             f"{report.unmet_kwh:,.1f}",
@@ -107,6 +109,12 @@ def _tile(name: str, figure: str, unit: str, words: str, kind: str) -> str:
 def _measured_words(report: SiteReport) -> str:
     count = sum(outcome.measured_kwh is not None for outcome in report.sessions)
     return f"at {count:,} of {len(report.sessions):,} sessions"
+
+
+def _peak_words(report: SiteReport) -> str:
+    if report.measured_peak_kw is None:
+        return "mean, by plan; nothing was measured"
+    return f"mean, by plan; {report.measured_peak_kw:,.1f} kW as measured"
 
 
 def _price_words(report: SiteReport) -> str:
@@ -143,6 +151,27 @@ def _alternative(report: SiteReport, one: Alternative) -> str:
 def _row(name: str, figures: Iterable[str], saved: str) -> str:
     cells = "".join(f'<td class="figure">{escape(figure)}</td>' for figure in (*figures, saved))
     return f'<tr><td class="name"><b>{escape(name)}</b></td>{cells}</tr>'
+
+
+def _capacity(report: SiteReport) -> str:
+    if not report.capacity:
+        return ""
+    rows = "".join(_capacity_row(use) for use in report.capacity)
+    return f"""<section class="card"><h2>What capacity was worth</h2>
+<p class="quiet">By the plans in force: a kW that was worth much is one to ask for, one that was never used one to hand
+back. Unserved energy counts 10 per kWh.</p>
+<div class="scroll"><table><thead><tr><th>Group</th><th class="figure">Limit used in full</th>
+<th class="figure">A further kW was worth, {escape(report.site.currency)}</th><th class="figure">Highest kW</th>
+<th class="figure">Never used kW</th><th class="figure">Unused kWh</th></tr></thead>
+<tbody>{rows}</tbody></table></div></section>"""
+
+
+def _capacity_row(use: CapacityUse) -> str:
+    full = f"{use.full_hours:,.1f} of {use.limited_hours:,.0f} h" if use.full_hours else "never"
+    worth = UNKNOWN if use.worth_per_kw is None else f"{use.worth_per_kw:,.2f}"
+    figures = [full, worth, f"{use.highest_kw:,.1f}", f"{use.never_used_kw:,.1f}", f"{use.unused_kwh:,.0f}"]
+    cells = "".join(f'<td class="figure">{escape(figure)}</td>' for figure in figures)
+    return f'<tr><td class="name"><b>{escape(use.group_id)}</b></td>{cells}</tr>'
 
 
 def _days(report: SiteReport) -> str:

@@ -33,6 +33,18 @@ EXAMPLE = {
     "unmet_kwh": 3.5,
     "cost": 870.2,
     "peak_kw": 98.4,
+    "measured_peak_kw": 97.1,
+    "capacity": [
+        {
+            "group_id": "main",
+            "limited_hours": 720.0,
+            "full_hours": 36.5,
+            "worth_per_kw": 14.2,
+            "highest_kw": 98.4,
+            "never_used_kw": 0.0,
+            "unused_kwh": 61200.0,
+        }
+    ],
     "alternatives": [
         {
             "strategy": "uncontrolled",
@@ -80,6 +92,21 @@ class AlternativeView(_View):
     )
 
 
+class CapacityView(_View):
+    """What the limit of a group was worth, by the plans in force; the power is that of chargers."""
+
+    group_id: str = Field(description="The group")
+    limited_hours: float = Field(description="How long a plan in force had a limit for it, h")
+    full_hours: float = Field(description="How long the limit was used in full, h")
+    worth_per_kw: float | None = Field(
+        description="What a first further kW all that time would have been worth, in the site's currency, unserved "
+        "energy counting 10 per kWh; null where no solver said"
+    )
+    highest_kw: float = Field(description="Highest power planned, kW")
+    never_used_kw: float = Field(description="What was left of the limit at any time, kW")
+    unused_kwh: float = Field(description="What was left of it altogether, kWh")
+
+
 class DayView(_View):
     """The sessions that departed on one day."""
 
@@ -118,6 +145,11 @@ class ReportView(_View):
     unmet_kwh: float = Field(description="Energy asked for and not planned, kWh")
     cost: float | None = Field(description="Cost of the energy planned, in the site's currency; null without prices")
     peak_kw: float = Field(description="Highest mean power of a step as planned, kW")
+    measured_peak_kw: float | None = Field(
+        description="Highest mean power of a quarter of an hour as chargers were measured, kW, readings further apart "
+        "spread evenly; null without measurements"
+    )
+    capacity: list[CapacityView] = Field(description="What the limit of each group that had one was worth")
     alternatives: list[AlternativeView] = Field(
         description="What other strategies would have done with the same sessions"
     )
@@ -175,6 +207,10 @@ def _view(report: SiteReport) -> ReportView:
         unmet_kwh=report.unmet_kwh,
         cost=report.cost,
         peak_kw=report.peak_kw,
+        measured_peak_kw=report.measured_peak_kw,
+        capacity=[
+            CapacityView(**{name: getattr(use, name) for name in CapacityView.model_fields}) for use in report.capacity
+        ],
         alternatives=[
             AlternativeView(
                 **{name: getattr(one, name) for name in AlternativeView.model_fields if name != "saving"},

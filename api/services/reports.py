@@ -72,12 +72,12 @@ async def monthly_report(context: Context, site_id: str, viewer: str | None, mon
 
 
 def _report(site: Site, stored: _Stored, start: datetime, end: datetime) -> SiteReport:
-    state = SiteState().after(stored.events, site, stored.sessions)
+    state, charged = SiteState().followed(stored.events, site, stored.sessions)
     measured_kwh = {
         one.session_id: delivered.energy_kwh for one in stored.sessions if (delivered := state.delivered_to(one))
     }
     sessions = [counted for one in stored.sessions if (counted := _counted(one)).energy_kwh > 0]
-    return site_report(site, sessions, stored.plans, measured_kwh, start=start, end=end)
+    return site_report(site, sessions, stored.plans, measured_kwh, charged, start=start, end=end)
 
 
 def _counted(stored: StoredSession) -> ChargingSession:

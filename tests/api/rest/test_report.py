@@ -166,10 +166,44 @@ def test_measurements_tell_what_is_unmet(bench: Bench, peer: Caller) -> None:
     found = report(peer)
 
     assert (found["planned_kwh"], found["measured_kwh"], found["unmet_kwh"]) == (10.0, 7.0, 3.0)
+    # 7 kWh in two hours.
+    assert (found["peak_kw"], found["measured_peak_kw"]) == (5.0, pytest.approx(3.5))
     assert [short["session_id"] for short in found["short"]] == ["S1"]
     assert found["cost"] is None
     assert found["alternatives"][0]["saving"] is None
     assert "not every plan knew prices" in " ".join(found["notes"])
+
+
+def test_what_the_limit_was_worth(bench: Bench, peer: Caller) -> None:
+    """Of 5 kW for two hours 5 and then 3 kW are drawn: full for an hour in which a further kWh would have saved 0.30, 2
+    kWh left. What a plan said of the time after it was replaced does not count.
+    """
+    charged(bench, peer)
+    first = with_groups(plan(0, [(0, 1, 5.0)], [0.1, 0.1]), [(5.0, 5.0, 0.3), (1.0, 5.0, 9.0)])
+    publish(bench, first, with_groups(plan(1, [(1, 2, 3.0)], [0.1]), [(3.0, 5.0, 0.0)]))
+
+    (use,) = report(peer)["capacity"]
+
+    assert use == {
+        "group_id": "main",
+        "limited_hours": 2.0,
+        "full_hours": 1.0,
+        "worth_per_kw": 0.3,
+        "highest_kw": 5.0,
+        "never_used_kw": 0.0,
+        "unused_kwh": 2.0,
+    }
+    page = peer.get(REPORT, params={"format": "html"}).text
+    assert "1.0 of 2 h" in page
+    assert "nothing was measured" in page
+
+
+def with_groups(stored: StoredPlan, steps: Sequence[tuple[float, float, float]]) -> StoredPlan:
+    """A plan whose group main has in each step a power, a limit and a shadow price."""
+    document = json.loads(stored.document)
+    for row, (power_kw, limit_kw, price) in zip(document["group_results"], steps, strict=True):
+        row |= {"power_kw": power_kw, "limit_kw": limit_kw, "shadow_price_per_kwh": price}
+    return replace(stored, document=json.dumps(document))
 
 
 def test_a_session_counts_from_when_its_energy_was_stated(bench: Bench, peer: Caller) -> None:
