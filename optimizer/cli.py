@@ -217,6 +217,7 @@ def image(
         out.write_bytes(draw_chart(result / "report.html", chart, kind))
 
 
+@app.command()
 def advise(
     scenario: Scenario,
     out: Annotated[Path, typer.Option(help="Folder to write; earlier advice in it is replaced as a whole")],

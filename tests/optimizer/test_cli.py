@@ -376,6 +376,15 @@ def test_version_needs_neither_solver_nor_pandas() -> None:
     assert result.stdout.count(".") == 2
 
 
+def test_advise_writes_what_to_ask_for(tmp_path: Path) -> None:
+    """The command is there: it writes its two files and says how many blocks a little more capacity would help in."""
+    code, output, _ = run("advise", REAL_DAY, "--out", tmp_path / "advice", "--json")
+
+    assert code == 0
+    assert json.loads(output)["blocks"]
+    assert {path.name for path in (tmp_path / "advice").iterdir()} == {"advice.json", "adjust.json"}
+
+
 class TestNobodyThere:
     @pytest.fixture
     def empty(self, tmp_path: Path) -> Path:
