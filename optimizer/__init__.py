@@ -1,6 +1,8 @@
 """How we decide: an optimal, verified schedule for a scenario. No web, and no protocol but at its edge."""
 
-from optimizer.engine import optimize, plan_without_solver
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from optimizer.options import (
     COST_OBJECTIVE,
     PEAK_OBJECTIVE,
@@ -14,8 +16,11 @@ from optimizer.options import (
     Stage,
     Strategy,
 )
-from optimizer.rolling import Replan, RolledDay, roll
 from optimizer.verify import Certificate, verify
+
+if TYPE_CHECKING:
+    from optimizer.engine import optimize, plan_without_solver
+    from optimizer.rolling import Replan, RolledDay, roll
 
 __all__ = [
     "COST_OBJECTIVE",
@@ -37,3 +42,18 @@ __all__ = [
     "roll",
     "verify",
 ]
+
+_HOMES = {
+    "Replan": "optimizer.rolling",
+    "RolledDay": "optimizer.rolling",
+    "optimize": "optimizer.engine",
+    "plan_without_solver": "optimizer.engine",
+    "roll": "optimizer.rolling",
+}
+"""Where to find what takes a tenth of a second to import, which the command line's help and version do without."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
