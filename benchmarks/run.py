@@ -19,9 +19,9 @@ from rich.progress import track
 from rich.table import Table
 
 from benchmarks.floor import HIGHS_DEFAULT, SAME_METHOD, solve_arrays
-from benchmarks.synthetic import scenario
 from models.domain import Scenario
 from optimizer import OptimizeOptions, Stage, optimize
+from optimizer.bench.synthetic import scenario
 from optimizer.options import Backend, SolverOptions
 
 RESULTS = Path("build/benchmark.json")

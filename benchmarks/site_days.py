@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 
 from benchmarks.cases import TRANSFORMERS_KW, garage_sessions, garage_site, time_of_use_blocks
-from benchmarks.synthetic import DAY, scenario
 from models.domain import ChargingSession, PriceBlock, Site
+from optimizer.bench.synthetic import DAY, scenario
 from optimizer.scenario_io import PriceRow, SessionRow, SiteFile
 
 LIMIT_SHARES = (1.0, 0.85, 0.7, 0.6, 0.5)

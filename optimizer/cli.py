@@ -14,6 +14,7 @@ import typer
 
 from models.errors import InputError
 from optimizer.advice_options import AskedBlocks
+from optimizer.bench_cli import bench
 from optimizer.cli_options import (
     AsJson,
     Carrier,
@@ -478,6 +479,9 @@ def roll(
         print(json.dumps([figure.figures() for figure in figures], indent=2))
     elif not quiet:
         print_hindsight(figures, loaded.scenario.site.currency)
+
+
+app.command()(bench)
 
 
 def main() -> None:

@@ -11,7 +11,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from benchmarks.synthetic import scenario as synthetic_scenario
 from models.domain.capacity import CapacityForecast, CapacityKind, Phase
 from models.domain.group import CapacityGroup, Site
 from models.domain.scenario import Scenario
@@ -20,6 +19,7 @@ from models.domain.session import ChargingSession
 from models.domain.tariff import EnergyTariff, PriceBlock
 from models.errors import InputError, SolverError, VerificationError
 from optimizer import engine, optimum, solver
+from optimizer.bench.synthetic import scenario as synthetic_scenario
 from optimizer.engine import optimize
 from optimizer.extract import Outcome, to_schedule
 from optimizer.options import PEAK_OBJECTIVE, LimitMode, OptimizeOptions, SolverOptions, Stage, Strategy

@@ -9,11 +9,11 @@ import pyomo.environ as pyo
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from benchmarks.synthetic import scenario as synthetic_scenario
 from models.domain.scenario import Scenario
 from models.domain.schedule import ScheduleStatus
 from models.errors import SolverConfigError, SolverError
 from optimizer import pyomo_solver
+from optimizer.bench.synthetic import scenario as synthetic_scenario
 from optimizer.compile import compile_model
 from optimizer.engine import optimize
 from optimizer.formulation import formulate

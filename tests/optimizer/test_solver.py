@@ -12,11 +12,11 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from benchmarks.synthetic import scenario as synthetic_scenario
 from models.domain.scenario import Scenario
 from models.domain.time_grid import FloatArray
 from models.errors import InputError, SolverConfigError, SolverError
 from optimizer import solver
+from optimizer.bench.synthetic import scenario as synthetic_scenario
 from optimizer.engine import optimize
 from optimizer.formulation import formulate
 from optimizer.linear_program import LinearProgram, StageCost
