@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -14,17 +12,16 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 from distributed import LocalCluster
 
+from benchmarks.figures import publish
 from benchmarks.site_days import write_real_days, write_synthetic_days
+from optimizer.bench.machine import PACKAGES, machine
 
 RESULTS = Path("build/benchmark-batch.json")
-README = Path(__file__).parent / "README.md"
-BEGIN_FIGURES, END_FIGURES = "<!-- batch figures -->", "<!-- end of batch figures -->"
 COMMAND = (sys.executable, "-c", "from optimizer.cli import main; main()", "batch")
 SAMPLE_EVERY_S = 0.1
 SMALL_SESSIONS = 10
@@ -147,13 +144,7 @@ def measure(folder: Path, *, real: int, synthetic: int, pairs: int) -> dict[str,
     large = run(folder / "synthetic", *two, "--backend", "arrays")
     per_second = {name.rsplit(" ", maxsplit=1)[1]: real / seconds[0] for name, seconds in _times(scaling)}
     return {
-        "environment": {
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "cores": len(os.sched_getaffinity(0)),
-            "load_before": os.getloadavg()[0],
-            **{name: version(name) for name in ("highspy", "pyomo", "numpy", "pyarrow", "distributed")},
-        },
+        "environment": machine((*PACKAGES, "pyarrow", "distributed")),
         "real": {"scenarios": real, "sessions": sessions},
         "comparisons": [asdict(comparison) for comparison in (*scaling, dask)],
         "per_second_per_core": per_second,
@@ -207,14 +198,6 @@ def markdown(measured: dict[str, object]) -> str:
     return "\n".join(lines)
 
 
-def publish(text: str) -> None:
-    """Replace the figures in the README beside this file."""
-    content = README.read_text(encoding="utf-8")
-    before, rest = content.split(BEGIN_FIGURES)
-    _, after = rest.split(END_FIGURES)
-    README.write_text(f"{before}{BEGIN_FIGURES}\n{text}\n{END_FIGURES}{after}", encoding="utf-8")
-
-
 def main() -> int:
     """Measure, print, write ``build/benchmark-batch.json``."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -229,7 +212,7 @@ def main() -> int:
     RESULTS.write_text(json.dumps(measured, indent=1) + "\n", encoding="utf-8")
     print(markdown(measured))
     if parsed.publish:
-        publish(markdown(measured))
+        publish(markdown(measured), "batch figures")
     return 0
 
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from benchmarks.cases import garage_scenario, garage_statements, garage_table
+from benchmarks.figures import publish
 from models.domain import DepartureErrors, DriverStatement, RecordedDay, Surprise, Uncertainty
 from optimizer.engine import optimize
 from optimizer.hindsight import BLIND_RULES, DEADLINE_RULES, DayFigures, baseline, day_figures, rolled_figures
@@ -42,8 +43,6 @@ LEVELS = (0.02, 0.1, 0.5)
 MOVING_PRICE_PER_KWH = 0.01
 """USD; a twentieth of the difference between the dearest and the cheapest hour."""
 PACIFIC = ZoneInfo("America/Los_Angeles")
-BEGIN_FIGURES, END_FIGURES = "<!-- quality -->", "<!-- end of quality -->"
-README = Path(__file__).parent / "README.md"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,15 +166,8 @@ def main(arguments: list[str] | None = None) -> int:
     chosen.out.write_text(json.dumps([asdict(one) for one in found], indent=2), encoding="utf-8")
     print(table(found))
     if chosen.publish:
-        publish(table(found))
+        publish(table(found), "quality")
     return 0
-
-
-def publish(text: str) -> None:
-    """Replace the table of the README."""
-    before, rest = README.read_text(encoding="utf-8").split(BEGIN_FIGURES)
-    _, after = rest.split(END_FIGURES)
-    README.write_text(f"{before}{BEGIN_FIGURES}\n{text}\n{END_FIGURES}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -5,28 +5,25 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import platform
 import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
+from benchmarks.figures import Figures, publish
 from benchmarks.floor import HIGHS_DEFAULT, SAME_METHOD, solve_arrays
 from models.domain import Scenario
 from optimizer import OptimizeOptions, Stage, optimize
+from optimizer.bench.machine import machine
 from optimizer.bench.synthetic import scenario
 from optimizer.options import Backend, SolverOptions
 
 RESULTS = Path("build/benchmark.json")
-README = Path(__file__).parent / "README.md"
-BEGIN_FIGURES, END_FIGURES = "<!-- figures -->", "<!-- end of figures -->"
 SEED = 1
 SIZES = (50, 500, 5000)
 KINDS: dict[str, dict[str, str | float | int]] = {
@@ -120,30 +117,6 @@ def measurements(sizes: tuple[int, ...]) -> Iterator[Measurement]:
         yield measure(kind, sessions, repeats=max(3, min(15, 7_500 // sessions)))
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
-    """A table: a title, column names, and rows of text whose first cell is the kind of day."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-    def markdown(self) -> str:
-        """The table in Markdown."""
-        rule = ["---", *("---:" for _ in self.columns[1:])]
-        lines = [f"| {' | '.join(cells)} |" for cells in (self.columns, rule, *self.rows)]
-        return "\n".join((f"{self.title}:", "", *lines))
-
-    def print(self, console: Console) -> None:
-        """The table on a terminal."""
-        table = Table(*self.columns, title=self.title, title_justify="left", box=None)
-        for column in table.columns[1:]:
-            column.justify = "right"
-        for row in self.rows:
-            table.add_row(*row)
-        console.print(table)
-
-
 def tabulate(results: list[Measurement]) -> tuple[Figures, Figures]:
     """The ratios, and where the time goes."""
     phases = tuple(results[0].phases_ms)
@@ -183,15 +156,6 @@ def tabulate(results: list[Measurement]) -> tuple[Figures, Figures]:
     )
 
 
-def write_readme(tables: tuple[Figures, ...]) -> None:
-    """Replace the figures in the README beside this file."""
-    text = README.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN_FIGURES)
-    _, after = rest.split(END_FIGURES)
-    figures = "\n\n".join(table.markdown() for table in tables)
-    README.write_text(f"{before}{BEGIN_FIGURES}\n{figures}\n{END_FIGURES}{after}", encoding="utf-8")
-
-
 def _json(measured: Measurement) -> dict[str, object]:
     return {
         name: None if isinstance(value, float) and math.isnan(value) else value
@@ -211,16 +175,11 @@ def main(arguments: list[str] | None = None) -> int:
     console = Console(width=140)
     for table in tables:
         table.print(console)
-    environment = {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        **{name: version(name) for name in ("highspy", "pyomo", "numpy")},
-    }
-    document = {"environment": environment, "measurements": [_json(result) for result in results]}
+    document = {"environment": machine(), "measurements": [_json(result) for result in results]}
     parsed.out.parent.mkdir(parents=True, exist_ok=True)
     parsed.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if parsed.publish:
-        write_readme(tables)
+        publish("\n\n".join(table.markdown() for table in tables), "figures")
     return 0
 
 
