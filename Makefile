@@ -1,6 +1,7 @@
 # Needs make, Python 3.11 or newer and a package index. Everything runs in .venv, which is made on demand.
 
 PYTHON ?= python3
+BENCH_ARGS ?=
 QUALITY_ARGS ?=
 PYTEST_ARGS ?= -n 2 --dist worksteal
 SERVE_ARGS ?= --demo --database-url sqlite:///build/capacity-optimizer.db
@@ -60,6 +61,10 @@ lines: $(INSTALLED)  ## Measure linear forms of line currents against the exact 
 .PHONY: bench
 bench: $(INSTALLED)  ## Measure times against the floor
 	@$(BIN)/python -m benchmarks.run
+
+.PHONY: bench-full
+bench-full: $(INSTALLED)  ## Measure growth, memory, start-up, solvers and peers, which it installs under build/ (an hour)
+	@$(BIN)/python -m benchmarks.full $(BENCH_ARGS)
 
 .PHONY: bench-check
 bench-check: $(INSTALLED)  ## Fail where a plan became slower than the committed baseline
