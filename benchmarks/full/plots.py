@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import matplotlib as mpl
-from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -15,8 +15,10 @@ from benchmarks.full.tables import Axis, Compared
 
 FOLDER = Path(__file__).parents[1] / "plots"
 SIZE_INCHES = (7.5, 4.2)
-COLOURS = ["#1f6feb", "#d1495b", "#2e8b57", "#b8860b", "#6f42c1", "#555555"]
+COLOURS = ["#1f6feb", "#d1495b", "#2e8b57", "#b8860b", "#6f42c1", "#17becf", "#8c564b", "#e377c2", "#7f7f7f"]
+OURS_COLOUR = "black"
 DRAWN_PHASES = ("build", "translate", "solve", "verify", "total")
+RUNG = re.compile(r"synthetic [\d,]+")
 MARKERS = "osD^vP*Xhd<>"
 
 
@@ -24,7 +26,6 @@ def _style() -> AbstractContextManager[None]:
     return mpl.rc_context(
         {
             "axes.grid": True,
-            "axes.prop_cycle": cycler(color=COLOURS),
             "font.size": 9,
             "grid.color": "#dddddd",
             "legend.frameon": False,
@@ -48,14 +49,17 @@ def growth_plot(axis: Axis, path: Path) -> None:
                 points = [(extent, ms) for extent, ms in points if ms > 0]
                 exponent = exponents[phase]
                 if points and exponent is not None:
-                    panel.plot(*zip(*points, strict=True), marker=".", label=f"{phase}: size^{exponent:.2f}")
+                    colour = COLOURS[DRAWN_PHASES.index(phase)]
+                    label = f"{phase}: size^{exponent:.2f}"
+                    panel.plot(*zip(*points, strict=True), marker=".", color=colour, label=label)
             _logarithmic(panel, axis["case"], f"back end {backend}")
         panels[0].set_ylabel("ms")
         _save(figure, path)
 
 
 def comparison_plot(cases: Sequence[Compared], path: Path, title: str) -> None:
-    """Time of each contestant over the columns of the programs, both scales logarithmic."""
+    """Time of each contestant over the columns of the plain synthetic days, both scales logarithmic."""
+    cases = [case for case in cases if RUNG.fullmatch(case["case"])]
     with _style():
         figure = Figure(figsize=SIZE_INCHES)
         panel = figure.subplots()
@@ -68,8 +72,15 @@ def comparison_plot(cases: Sequence[Compared], path: Path, title: str) -> None:
                 if result["name"] == name and result["seconds"] is not None
             )
             if points:
-                marker = MARKERS[index % len(MARKERS)]
-                panel.plot(*zip(*points, strict=True), marker=marker, markersize=4, linewidth=1, label=name)
+                ours = name.startswith("our")
+                panel.plot(
+                    *zip(*points, strict=True),
+                    marker=MARKERS[index % len(MARKERS)],
+                    markersize=4,
+                    color=OURS_COLOUR if ours else COLOURS[index % len(COLOURS)],
+                    linewidth=1.6 if ours else 1.0,
+                    label=name,
+                )
         _logarithmic(panel, "columns", title)
         panel.set_ylabel("ms")
         panel.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))

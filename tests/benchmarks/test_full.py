@@ -340,7 +340,7 @@ class TestDriver:
         seconds = dict.fromkeys(("build", "translate", "solve", "verify", "total"), 0.1)
         rungs = [{"extent": extent, "backend": "pyomo", "phase_seconds": seconds} for extent in (10, 100)]
         results.add("ladder", {"case": "sessions", "rungs": rungs, "growth": {"pyomo": seconds}, "phases": []})
-        cases = Compared(case="c", columns=9, results=[result("floor", 1.0), result("absent", None)])
+        cases = Compared(case="synthetic 1,000", columns=9, results=[result("floor", 1.0), result("absent", None)])
         results.add("solvers", {**cases})
 
         for folder in ("a", "b"):
