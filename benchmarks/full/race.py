@@ -134,10 +134,10 @@ def _timed(name: str, answers: Sequence[Answer | None], first: Sequence[Answer |
     later = [turn for turn, one in enumerate(answers) if turn and one is not None]
     turns = later or [0]
     seconds = {turn: _number(answers[turn], "seconds") for turn in turns}
-    # Beside one that was asked once stands what the first takes when it is warm.
-    warm = [its for turn in range(1, len(first)) if (its := _number(first[turn], "seconds"))]
-    usual = statistics.median(warm) if warm else _number(first[0], "seconds")
-    pairs = [(mine, _number(first[turn], "seconds") if turn else usual) for turn, mine in seconds.items()]
+    # Where the first sat out, or only warmed up, stands what it usually takes.
+    warm = {turn: its for turn in range(1, len(first)) if (its := _number(first[turn], "seconds"))}
+    usual = statistics.median(warm.values()) if warm else _number(first[0], "seconds")
+    pairs = [(mine, warm.get(turn, usual)) for turn, mine in seconds.items()]
     ratios = [mine / its for mine, its in pairs if mine and its]
     return Timed(
         name=name,

@@ -169,6 +169,12 @@ class TestRace:
 
         assert (slow.rounds, slow.seconds, slow.over_first) == (1, 30.0, 30.0)
 
+    def test_beside_a_first_that_takes_long(self) -> None:
+        """It is asked once, for 8 s; who takes 2 s is asked on, and still has a ratio."""
+        _, quick = race({"first": times(8.0), "quick": times(2.0)}, budget_s=5.0)
+
+        assert (quick.rounds, quick.over_first) == (2, 0.25)
+
     def test_who_fails(self) -> None:
         """It is not asked again, and the reason is kept."""
         asked = []
