@@ -209,6 +209,17 @@ def _expected_unmet(problem: CapacityProblem) -> Mapping[str, FloatArray]:
     return expected_unmet(problem.recourses, problem.priority)
 
 
+def _likely_unmet(problem: CapacityProblem) -> Mapping[str, FloatArray]:
+    """What is unmet, and what is planned for when the vehicle may have left, kWh.
+
+    sum_s priority[s] * unmet_kwh[s] + sum_(s, t) priority[s] * (1 - presence[s, t]) * energy_kwh[s, t]
+    """
+    if problem.presence is None:
+        raise ValueError("a problem without departure errors has nothing that may be lost")
+    lost = problem.priority[problem.column_session] * (1.0 - problem.presence)
+    return {"unmet_kwh": problem.priority, "energy_kwh": lost}
+
+
 def _unmet_energy_of_class(problem: CapacityProblem, rank: int) -> Mapping[str, FloatArray]:
     """sum_(s of the class) priority[s] * unmet_kwh[s], kWh."""
     return {"unmet_kwh": np.where(problem.priority_class == rank, problem.priority, 0.0)}
@@ -258,6 +269,7 @@ def delay_hours(problem: CapacityProblem) -> FloatArray:
 OBJECTIVES: dict[Stage, Callable[[CapacityProblem], Mapping[str, FloatArray]]] = {
     Stage.UNMET_ENERGY: _unmet_energy,
     Stage.EXPECTED_UNMET: _expected_unmet,
+    Stage.LIKELY_UNMET: _likely_unmet,
     Stage.PEAK_POWER: _peak_power,
     Stage.STEADY_COST: _steady_cost,
     Stage.ENERGY_COST: _energy_cost,

@@ -20,17 +20,22 @@ LARGEST_WEIGHT = 1e4
 def applicable_stages(problem: CapacityProblem, objective: tuple[Stage, ...]) -> tuple[Stage, ...]:
     """The stages that say anything: no cost without prices, no previous plan without one, nothing without columns.
 
-    Where surprises are to be prepared for, what they leave unmet comes first unless the objective says where.
+    Where surprises or departures are to be prepared for, what they leave unmet comes first unless the objective says
+    where.
     """
     if problem.columns == 0 and (problem.assets is None or problem.assets.flows.count == 0):
         return (Stage.UNMET_ENERGY,)
     absent = set()
     if not has_cost(problem):
         absent |= {Stage.ENERGY_COST, Stage.STEADY_COST}
-    if not problem.recourses:
-        absent.add(Stage.EXPECTED_UNMET)
-    elif Stage.EXPECTED_UNMET not in objective:
-        objective = (Stage.EXPECTED_UNMET, *objective)
+    for stage, applies in (
+        (Stage.EXPECTED_UNMET, bool(problem.recourses)),
+        (Stage.LIKELY_UNMET, problem.presence is not None),
+    ):
+        if not applies:
+            absent.add(stage)
+        elif stage not in objective:
+            objective = (stage, *objective)
     if problem.previous_energy_kwh is None:
         absent |= {Stage.PREVIOUS_PLAN, Stage.STEADY_COST}
     if problem.moving_price_per_kwh == 0:

@@ -282,11 +282,13 @@ def _limit_dual(solved: _Solved, row_dual: FloatArray) -> FloatArray:
 def _worth(duals: Mapping[str, FloatArray], unserved_value_per_kwh: float) -> dict[str, float] | None:
     """Currency per unit of the stages that count in shadow prices; None where none says what unmet energy is.
 
-    What was expected to stay unmet stands for what stays unmet in what is believed; else every priority class counts.
+    What is expected or likely to stay unmet stands for what stays unmet in what is believed; else every priority class
+    counts.
     """
     unmet = [name for name in duals if name.startswith(Stage.UNMET_ENERGY)]
-    if Stage.EXPECTED_UNMET in duals:
-        unmet = [Stage.EXPECTED_UNMET]
+    for stage in (Stage.EXPECTED_UNMET, Stage.LIKELY_UNMET):
+        if stage in duals:
+            unmet = [stage]
     if not unmet:
         return None
     worth = dict.fromkeys(unmet, unserved_value_per_kwh)

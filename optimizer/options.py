@@ -84,6 +84,9 @@ class Stage(StrEnum):
     """Unserved energy weighted by priority, kWh."""
     EXPECTED_UNMET = "expected_unmet"
     """The same over all that may come, each surprise by its probability, kWh; falls away without surprises."""
+    LIKELY_UNMET = "likely_unmet"
+    """The same with what is planned for when a vehicle may have left, by how likely that is, kWh; falls away where
+    nothing is known of departures, and where there are surprises."""
     PEAK_POWER = "peak_power"
     """Highest power of the whole site, kW."""
     STEADY_COST = "steady_cost"
@@ -107,7 +110,7 @@ def stage_of_class(rank: int) -> str:
     return f"{Stage.UNMET_ENERGY}_class_{rank}"
 
 
-SERVICE_STAGES = (Stage.UNMET_ENERGY, Stage.EXPECTED_UNMET)
+SERVICE_STAGES = (Stage.UNMET_ENERGY, Stage.EXPECTED_UNMET, Stage.LIKELY_UNMET)
 """What comes first in every objective."""
 
 COST_OBJECTIVE = (

@@ -132,6 +132,8 @@ def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[f
     problem = replace(problem, limits=(*limits, *linear)) if linear else problem
     if options.uncertainty is None or not sessions:
         return problem
+    if not options.uncertainty.surprises:
+        return replace(problem, presence=_presence(problem, options.uncertainty))
     return replace(problem, recourses=_recourses(scenario, problem, options, options.uncertainty))
 
 
@@ -214,6 +216,20 @@ def _feeding_limit(problem: CapacityProblem, index: int) -> CapacityLimit:
             fixed_kw=-line.beside.fed_kw,
         ),
     )
+
+
+def _presence(problem: CapacityProblem, uncertainty: Uncertainty) -> FloatArray:
+    """How likely each session is still there in the middle of each of its columns: (K,), 0 to 1."""
+    presence = np.ones(problem.columns)
+    middle_s = (problem.column_start_s + problem.column_end_s) / 2
+    now_s = float(problem.grid.edges_s[0])
+    for index, session in enumerate(problem.sessions):
+        errors = uncertainty.errors_of(session.session_id)
+        if errors is not None:
+            mine = slice(int(problem.first_column[index]), int(problem.first_column[index + 1]))
+            since_hours = (max(now_s, session.arrival_s) - session.departure_s) / SECONDS_PER_HOUR
+            presence[mine] = errors.staying(since_hours, (middle_s[mine] - session.departure_s) / SECONDS_PER_HOUR)
+    return presence
 
 
 def _recourses(

@@ -117,6 +117,7 @@ class CapacityProblem:
         notes: What was decided about odd input.
         moving_price_per_kwh: What a kWh must save to be moved against the plan in force, currency per kWh.
         recourses: What may come instead, over the same sessions; empty where what is stated is believed.
+        presence: (K,), how likely the vehicle is still there, 0 to 1; None where what is stated is believed.
     """
 
     grid: TimeGrid
@@ -146,6 +147,7 @@ class CapacityProblem:
     notes: tuple[str, ...]
     moving_price_per_kwh: float = 0.0
     recourses: tuple[Recourse, ...] = ()
+    presence: FloatArray | None = None
     counts_moments: bool = False
     export_price_per_kwh: FloatArray | None = None
     carbon_kg_per_kwh: FloatArray | None = None

@@ -58,18 +58,20 @@ def surprised(
         now_s: The present, at which everybody believed to be there is there, seconds since the epoch.
         latest: End of the window, beyond which nobody stays; None for no end.
     """
-    errors, level = uncertainty.departure_errors, surprise.departure_level
-    if errors is None or level is None:
+    level = surprise.departure_level
+    if level is None:
         return scenario
-    # Who has not come yet may be wrong by anything that leaves a stay.
-    since_s = np.array([max(now_s, session.arrival_s) for session in scenario.sessions])
-    stated_s = np.array([session.departure_s for session in scenario.sessions])
-    error_hours = errors.later_than((since_s - stated_s) / SECONDS_PER_HOUR, level)
-    sessions = tuple(
-        _leaving_later(session, hours, latest)
-        for session, hours in zip(scenario.sessions, error_hours.tolist(), strict=True)
-    )
-    return replace(scenario, sessions=sessions)
+    sessions = []
+    for session in scenario.sessions:
+        errors = uncertainty.errors_of(session.session_id)
+        if errors is None:
+            sessions.append(session)
+            continue
+        # Who has not come yet may be wrong by anything that leaves a stay.
+        least_hours = (max(now_s, session.arrival_s) - session.departure_s) / SECONDS_PER_HOUR
+        (error_hours,) = errors.later_than(np.array([least_hours]), level).tolist()
+        sessions.append(_leaving_later(session, error_hours, latest))
+    return replace(scenario, sessions=tuple(sessions))
 
 
 def _leaving_later(session: ChargingSession, hours: float, latest: datetime | None) -> ChargingSession:

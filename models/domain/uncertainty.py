@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from models.errors import InputError
 
 MAX_ERROR_HOURS = 24.0 * 31
 """Nobody errs by more than the longest stay."""
+
+NOBODY = 1e-9
+"""A smaller share of drivers is none."""
 
 MAX_SURPRISES = 20
 """Each makes the program larger by the plan's own size."""
@@ -61,6 +64,25 @@ class DepartureErrors:
         found: FloatArray = np.maximum(np.interp(gone + level * (1.0 - gone), levels, hours), least_hours)
         return found
 
+    def staying(self, least_hours: float, hours: FloatArray) -> FloatArray:
+        """How likely somebody who has not left yet is still there later.
+
+            (1 - F(hours)) / (1 - F(least_hours))          with F the share of the errors that are not larger
+
+        Args:
+            least_hours: The present, from the stated departure on, h.
+            hours: (N,), the instants asked for, from the stated departure on, at least the present, h.
+
+        Returns:
+            (N,), 0 to 1; 1 for who has stayed longer than anybody ever did.
+        """
+        levels = np.linspace(0.0, 1.0, len(self.hours))
+        still = 1.0 - float(np.interp(least_hours, self.hours, levels))
+        if still <= NOBODY:
+            return np.ones(hours.size)
+        later: FloatArray = 1.0 - np.interp(hours, self.hours, levels)
+        return np.minimum(later / still, 1.0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surprise:
@@ -92,23 +114,35 @@ class Surprise:
 class Uncertainty:
     """What a plan is to be prepared for.
 
+    With surprises, each is a future of its own. Without, every kWh of the plan is weighed by how likely the vehicle is
+    still there.
+
     Args:
-        surprises: 1 to 20, with probabilities that do not exceed 1 together.
-        departure_errors: What the surprises' departure levels refer to; None where none has one.
+        surprises: At most 20, with probabilities that do not exceed 1 together.
+        departure_errors: What is known of departures; None where no surprise has a departure level.
+        own_departure_errors: The same of single sessions, by id, where more is known of them than of all.
 
     Raises:
-        InputError: There is no surprise or too many, their probabilities exceed 1, or errors are missing.
+        InputError: There are too many surprises, or none and no errors either; their probabilities exceed 1; or errors
+            are missing.
     """
 
-    surprises: tuple[Surprise, ...]
+    surprises: tuple[Surprise, ...] = ()
     departure_errors: DepartureErrors | None = None
+    own_departure_errors: Mapping[str, DepartureErrors] = field(default_factory=dict)
+
+    def errors_of(self, session_id: str) -> DepartureErrors | None:
+        """What is known of the departure of a session; None where nothing is."""
+        return self.own_departure_errors.get(session_id, self.departure_errors)
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.surprises) <= MAX_SURPRISES:
-            raise InputError(f"there are {len(self.surprises)} surprises; there must be 1 to {MAX_SURPRISES}")
+        if len(self.surprises) > MAX_SURPRISES:
+            raise InputError(f"there are {len(self.surprises)} surprises; there must be at most {MAX_SURPRISES}")
+        if not self.surprises and self.departure_errors is None and not self.own_departure_errors:
+            raise InputError("there is nothing to be prepared for: name surprises, or departure errors, or both")
         total = sum(surprise.probability for surprise in self.surprises)
         if total > 1 + 1e-9:
             raise InputError(f"the probabilities of the surprises add up to {total:g}; they must not exceed 1")
         timed = any(surprise.departure_level is not None for surprise in self.surprises)
-        if timed and self.departure_errors is None:
+        if timed and self.departure_errors is None and not self.own_departure_errors:
             raise InputError("a surprise has a departure_level, but there are no departure errors for it to refer to")

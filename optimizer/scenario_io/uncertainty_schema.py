@@ -46,8 +46,14 @@ class UncertaintyFile(SiteEntry):
         max_length=1_000,
         description="Real departure less stated one, h: quantiles at evenly spread levels from 0 to 1, in order",
     )
+    own_departure_error_hours: dict[str, tuple[float, ...]] = Field(
+        default_factory=dict, description="The same of single sessions, by id, where more is known of them"
+    )
     surprises: tuple[SurpriseEntry, ...] = Field(
-        min_length=1, max_length=MAX_SURPRISES, description="What may come; the rest of the probability is as believed"
+        default=(),
+        max_length=MAX_SURPRISES,
+        description="What may come, the rest of the probability as believed; without any, each kWh is weighed by how "
+        "likely the vehicle is still there",
     )
 
     def to_domain(self) -> Uncertainty:
@@ -60,4 +66,7 @@ class UncertaintyFile(SiteEntry):
         return Uncertainty(
             surprises=tuple(surprise.to_domain() for surprise in self.surprises),
             departure_errors=None if hours is None else DepartureErrors(hours=hours),
+            own_departure_errors={
+                session_id: DepartureErrors(hours=own) for session_id, own in self.own_departure_error_hours.items()
+            },
         )

@@ -108,6 +108,82 @@ class TestDepartures:
         assert DepartureErrors.measured([2.0, 0.0, 1.0], quantiles=3).hours == pytest.approx((0.0, 1.0, 2.0))
 
 
+class TestWeighedDepartures:
+    """Without surprises, what is planned counts as far as the vehicle is likely to be still there."""
+
+    def test_half_of_what_comes_late_is_lost(self) -> None:
+        """10 kWh within two hours under 6 kW, the second hour cheaper. Departures are spread evenly over the last hour:
+        in the middle of the second hour half of all vehicles are still there. The first hour gives 6 kWh for sure, the
+        second 4 kWh, of which 2 are lost.
+        """
+        scenario = one_session(2, prices=(0.30, 0.20), limit_kw=6.0)
+
+        plan = optimize(scenario, prepared())
+
+        assert by_step(plan) == pytest.approx([6.0, 4.0])
+        assert [stage.name for stage in plan.stages][:2] == ["likely_unmet", "unmet_energy"]
+        assert plan.stages[0].value == pytest.approx(2.0)
+        assert plan.stages[1].value == pytest.approx(0.0, abs=1e-6)
+
+    def test_where_nothing_can_be_lost_cost_decides(self) -> None:
+        """Three hours, the second cheapest; nobody leaves before the third: the second is as sure as the first."""
+        plan = optimize(one_session(3, prices=(0.30, 0.20, 0.10)), prepared())
+
+        assert by_step(plan) == pytest.approx([0.0, 10.0, 0.0])
+
+    def test_who_is_likelier_to_leave_goes_first(self) -> None:
+        """A and B want 10 kWh within two hours under 10 kW. A's like leave during the last hour, B's stay: A is first,
+        whichever way round they are known.
+        """
+        sessions = [make_session(name, charger_id=name, departure=MORNING + 2 * HOUR) for name in ("A", "B")]
+        site = make_site(
+            groups=[CapacityGroup(group_id="main", import_limit_kw=10.0)],
+            chargers=[make_charger("A"), make_charger("B")],
+        )
+        scenario = make_scenario(site=site, sessions=sessions)
+        stays = DepartureErrors(hours=(0.0, 1.0))
+        for early, late in (("A", "B"), ("B", "A")):
+            own = Uncertainty(departure_errors=stays, own_departure_errors={early: AN_HOUR_EARLY})
+
+            plan = optimize(scenario, replace(HOURLY, uncertainty=own))
+
+            first = {
+                plan.sessions[index].session.session_id
+                for index, step in zip(plan.session_index.tolist(), plan.step_index.tolist(), strict=True)
+                if step == 0
+            }
+            assert first == {early} != {late}
+
+    def test_how_likely_somebody_stays(self) -> None:
+        """Errors spread evenly from -1 to 1 h: at the stated departure half are there; of those who are there then,
+        half stay half an hour longer; who stays longer than anybody did is there for certain.
+        """
+        errors = DepartureErrors(hours=(-1.0, 1.0))
+
+        assert errors.staying(-2.0, np.array([-1.5, 0.0, 1.0])).tolist() == pytest.approx([1.0, 0.5, 0.0])
+        assert errors.staying(0.0, np.array([0.5])).tolist() == pytest.approx([0.5])
+        assert errors.staying(1.5, np.array([2.0])).tolist() == pytest.approx([1.0])
+
+    @settings(max_examples=40)
+    @given(
+        cases(objectives=[COST_OBJECTIVE], rasters=[30, 60]),
+        st.lists(st.floats(-5.0, 5.0), min_size=2, max_size=5).map(sorted),
+    )
+    def test_it_is_a_plan(self, case: Case, hours: list[float]) -> None:
+        """It holds every limit and proves every stage, and what is believed is served no better than by the plan that
+        does nothing else.
+        """
+        plain = case.with_options(solver=SolverOptions(backend=Backend.ARRAYS))
+        ready = plain.with_options(uncertainty=Uncertainty(departure_errors=DepartureErrors(hours=tuple(hours))))
+
+        plan, simple = optimize(ready.scenario, ready.options), optimize(plain.scenario, plain.options)
+
+        assert verify(case.scenario, plan, limit_mode=case.options.limit_mode).violations == ()
+        assert all(stage.proved for stage in plan.stages)
+        weighted = [sum(one.session.priority * one.unmet_energy_kwh for one in p.sessions) for p in (plan, simple)]
+        assert weighted[0] >= weighted[1] - 1e-4
+
+
 class TestCapacity:
     """What may be cut later is used now."""
 
@@ -215,13 +291,15 @@ class TestRefusals:
             Surprise(**{"probability": 0.1, field: value})
 
     def test_surprises_together(self) -> None:
-        """Probabilities add up to at most 1; levels need errors to refer to; there is one surprise at least."""
+        """Probabilities add up to at most 1; levels need errors to refer to; there are 1 to 20 surprises, or errors."""
         with pytest.raises(InputError, match=r"add up to 1\.2"):
             Uncertainty(surprises=(Surprise(probability=0.6),) * 2)
         with pytest.raises(InputError, match="no departure errors"):
             Uncertainty(surprises=(Surprise(probability=0.6, departure_level=0.5),))
-        with pytest.raises(InputError, match="0 surprises"):
+        with pytest.raises(InputError, match="nothing to be prepared for"):
             Uncertainty(surprises=())
+        with pytest.raises(InputError, match="21 surprises"):
+            Uncertainty(surprises=(Surprise(probability=0.01),) * 21)
 
     @pytest.mark.parametrize("value", [-0.01, math.inf])
     def test_a_moving_price(self, value: float) -> None:
@@ -233,7 +311,9 @@ class TestRefusals:
         ("change", "field"),
         [
             ({"schema": 2}, "schema"),
-            ({"surprises": []}, "surprises"),
+            ({"surprises": [], "departure_error_hours": None}, "nothing to be prepared for"),
+            ({"own_departure_error_hours": {"S1": [2.0, 1.0]}}, "in order"),
+            ({"own_departure_error_hours": {"S1": [2.0]}}, "at least two"),
             ({"surprises": [{"probability": 2}]}, "row 1, field surprises.probability"),
             ({"surprises": [{"probability": 0.1, "departure_levl": 0.5}]}, "departure_levl"),
             ({"departure_error_hours": [1.0, 0.0]}, "in order"),
@@ -250,6 +330,17 @@ class TestRefusals:
 
         assert str(caught.value).startswith("uncertainty.json")
         assert field in str(caught.value)
+
+    def test_a_file_without_surprises(self, tmp_path: Path) -> None:
+        """Departure errors alone are enough, of all and of single sessions."""
+        folder = write_folder(tmp_path / "s")
+        own = {"own_departure_error_hours": {"S1": [-1.0, 0.5]}, "surprises": []}
+        write_json(folder / "uncertainty.json", uncertainty_json() | own)
+
+        assert load_scenario(folder).uncertainty == Uncertainty(
+            departure_errors=DepartureErrors(hours=(-2.0, 0.0, 2.0)),
+            own_departure_errors={"S1": DepartureErrors(hours=(-1.0, 0.5))},
+        )
 
     def test_a_good_file(self, tmp_path: Path) -> None:
         """It is read as it is written."""

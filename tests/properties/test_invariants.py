@@ -511,8 +511,8 @@ def worth(case: Case, schedule: Schedule, stage: Stage) -> float:
                 kw * (until - since) / 3600 * ((since + until) / 2 - begin_s) / 3600
                 for _, since, until, kw in rows(schedule)
             )
-        case Stage.EXPECTED_UNMET | Stage.STEADY_COST:
-            raise ValueError(f"no case has surprises or a price of moving, and no {stage}")
+        case Stage.EXPECTED_UNMET | Stage.LIKELY_UNMET | Stage.STEADY_COST:
+            raise ValueError(f"no case has surprises, departure errors or a price of moving, and no {stage}")
         case Stage.PREVIOUS_PLAN:
             if problem.previous_energy_kwh is None:
                 raise ValueError("there is no previous plan")
