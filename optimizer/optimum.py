@@ -11,7 +11,7 @@ import numpy as np
 from models.domain.schedule import ScheduleStatus, StageResult
 from models.domain.time_grid import FloatArray
 from optimizer.arrays import dot
-from optimizer.asset_formulation import columns_of_flows, flow_values, goes_both_ways
+from optimizer.asset_formulation import columns_of_flows, flow_values, goes_both_ways, vehicle_columns
 from optimizer.compile import compile_model
 from optimizer.currents import Side, SideFinder, added_order, with_all_sides, with_sides
 from optimizer.extract import ROUNDING_KWH, Outcome, tidy, tidy_flows
@@ -81,16 +81,24 @@ def _rounded_beside_assets(
     settled = set_to(outcome, pilots)
     if not settled.is_rounded:
         return settled
-    # Those powers, and nothing else, are what vehicles can take now.
+    # Those powers, and nothing else, are what vehicles can take now; who feeds in takes any.
+    free = vehicle_columns(problem)
     drawn_kwh = pilots.counted_kwh / problem.limit_weight
+    delivered_kwh = problem.delivered_kwh(drawn_kwh, outcome.flow_kwh)
+    drawn_kwh[free] = problem.max_energy_kwh[free]
     beside = replace(
         problem,
         pilot_rules=None,
         fairness=Fairness.TOTAL,
         max_energy_kwh=drawn_kwh,
-        reachable_energy_kwh=problem.delivered_kwh(drawn_kwh),
+        reachable_energy_kwh=np.maximum(delivered_kwh, 0.0),
     )
-    return replace(settled, flow_kwh=_optimum(beside, options, watch).flow_kwh)
+    found = _optimum(beside, options, watch)
+    energy_kwh, counted_kwh = pilots.energy_kwh.copy(), pilots.counted_kwh.copy()
+    energy_kwh[free] = found.energy_kwh[free]
+    counted_kwh[free] = energy_kwh[free] * problem.limit_weight[free]
+    pilots = replace(pilots, energy_kwh=energy_kwh, counted_kwh=counted_kwh)
+    return replace(settled, pilots=pilots, flow_kwh=found.flow_kwh)
 
 
 def _goes_both_ways(solved: _Solved) -> bool:

@@ -47,24 +47,32 @@ class PilotRules:
         maximum_kw: FloatArray,
         options: OptimizeOptions,
         *,
+        feeds_in: Sequence[bool],
         every_moment: bool = False,
     ) -> PilotRules | None:
         """The rules of sessions at these chargers; None where each of them takes any power.
 
         Args:
             chargers: (S,), where each session is plugged in.
+            feeds_in: (S,), whether its vehicle may feed in: that is given any power, in either direction.
             maximum_kw: (S,), the most that a session may be given, kW.
             options: How much to care, and what limits count.
             every_moment: Whether a limit counts every moment whatever the options say.
         """
-        if options.is_stepless or all(charger.is_stepless for charger in chargers):
+        free = [feeds or charger.is_stepless for feeds, charger in zip(feeds_in, chargers, strict=True)]
+        if options.is_stepless or all(free):
             return None
         level_kw = np.full((len(chargers), max((len(c.power_levels_kw) for c in chargers), default=0)), np.inf)
         for index, charger in enumerate(chargers):
+            if free[index]:
+                continue
             levels = [kw for kw in charger.power_levels_kw if kw >= charger.min_power_kw]
             level_kw[index, : len(levels)] = levels
         return cls(
-            minimum_kw=np.array([charger.min_power_kw for charger in chargers], dtype=np.float64),
+            minimum_kw=np.array(
+                [0.0 if free[index] else charger.min_power_kw for index, charger in enumerate(chargers)],
+                dtype=np.float64,
+            ),
             maximum_kw=maximum_kw,
             level_kw=level_kw,
             minimum_run_hours=options.minimum_run.total_seconds() / SECONDS_PER_HOUR,

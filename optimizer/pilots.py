@@ -11,6 +11,7 @@ small rest of its need is served at a power that the charger has.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -19,6 +20,7 @@ from models.domain.group import SAME_POWER_KW
 from models.domain.schedule import ScheduleStatus
 from models.domain.time_grid import FloatArray, IntArray
 from models.units import SECONDS_PER_HOUR
+from optimizer.asset_formulation import vehicle_columns
 from optimizer.currents import with_all_sides
 from optimizer.extract import Outcome, flows_of
 from optimizer.options import LimitMode
@@ -88,6 +90,14 @@ def round_to_pilots(
     )
 
 
+def _followed(problem: CapacityProblem) -> Mapping[int, int]:
+    """The battery of each session whose state is followed and which does not feed in."""
+    if problem.assets is None:
+        return {}
+    feeding = set(problem.vehicle_discharge[0].tolist())
+    return {one: store for one, store in problem.assets.stores.of_session.items() if one not in feeding}
+
+
 class _Rounding:
     """The plan so far, and the room that limits still have."""
 
@@ -96,6 +106,7 @@ class _Rounding:
     ) -> None:
         self.problem, self.rules = problem, rules
         self.session = problem.column_session
+        self.store_of: Mapping[int, int] = _followed(problem)
         self.full_hours = (problem.column_end_s - problem.column_start_s) / SECONDS_PER_HOUR
         self.hours = self.full_hours.copy()
         self.counts_power = rules.counts_power
@@ -111,11 +122,16 @@ class _Rounding:
         """(K,), what the session could still take in later columns."""
         self.run_hours = np.zeros(len(problem.sessions))
         """(S,), how long a session has been on without a break."""
+        # Who feeds in is given any power: the plan stays as it is.
+        as_planned = vehicle_columns(problem)
+        self.energy_kwh[as_planned] = wanted_kwh[as_planned]
+        self.delivered_kwh = problem.delivered_kwh(self.energy_kwh)
         self.by_step = np.argsort(problem.column_step, kind="stable")
+        self.by_step = self.by_step[~np.isin(self.by_step, as_planned)]
         edges = np.arange(problem.grid.steps + 1)
         self.step_first = np.searchsorted(problem.column_step[self.by_step], edges)
         rows = problem.limit_rows
-        self.room_kwh = rows.capacity_kwh - rows.load_kwh(problem.with_flows(np.zeros(problem.columns), flow_kwh))
+        self.room_kwh = rows.capacity_kwh - rows.load_kwh(problem.with_flows(self.energy_kwh, flow_kwh))
         entry_row = np.repeat(np.arange(rows.capacity_kwh.size), np.diff(rows.start))
         order = np.argsort(rows.column, kind="stable")
         order = order[rows.coefficient[order] > 0]
@@ -180,6 +196,8 @@ class _Rounding:
             mine = mine[np.argsort(cost, kind="stable")]
             if (self.hours[mine] < self.full_hours[mine]).any():
                 continue  # its need was met, or what is left is less than a row
+            if session in self.store_of:
+                continue  # with more in its battery it could not draw what it draws later
             for column in mine.tolist():
                 self._raise(column)
             self._end_with_the_rest(mine.tolist())
@@ -223,7 +241,22 @@ class _Rounding:
         """By how much the power in a column may rise."""
         entries = slice(self.entry_first[column], self.entry_first[column + 1])
         room = self.room_kwh[self.entry_row[entries]] / self.entry_coefficient[entries]
-        return float(room.min(initial=np.inf)) / float(self.full_hours[column])
+        room_kwh = float(room.min(initial=np.inf))
+        hours = float(self.full_hours[column])
+        return min(room_kwh, self._battery_kwh(column, hours) - float(self.energy_kwh[column])) / hours
+
+    def _battery_kwh(self, column: int, hours: float) -> float:
+        """What the battery takes within some hours of a column, if its state is followed, kWh.
+
+        Later columns are empty while those of a battery are settled: what was delivered came before.
+        """
+        store = self.store_of.get(int(self.session[column]))
+        if store is None or self.problem.assets is None:
+            return np.inf
+        stores, delivered_kwh = self.problem.assets.stores, self.delivered_kwh[self.session[column]]
+        before_kwh = float(delivered_kwh - self.energy_kwh[column])
+        state_kwh = float(stores.initial_kwh[store]) + float(stores.charge_efficiency[store]) * before_kwh
+        return stores.most_charge_kwh(store, state_kwh, hours)
 
     def _set(self, column: int, power_kw: float, *, at_most_kwh: float = np.inf) -> bool:
         """Hold a power in a column until the need is met; False, and nothing done, where a limit has no room for it."""
@@ -237,6 +270,8 @@ class _Rounding:
         entries = slice(self.entry_first[column], self.entry_first[column + 1])
         rows, load = self.entry_row[entries], self.entry_coefficient[entries] * added_kwh
         if energy_kwh <= NOTHING_KWH or (load > self.room_kwh[rows] + ROUNDING_KWH).any():
+            return False
+        if energy_kwh > self._battery_kwh(column, float(hours)) + ROUNDING_KWH:
             return False
         self.room_kwh[rows] -= load
         self.delivered_kwh[session] += energy_kwh - before_kwh

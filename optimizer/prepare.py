@@ -87,9 +87,18 @@ def prepare(scenario: Scenario, options: OptimizeOptions, *, edges_s: Sequence[f
     lines = site_lines(scenario, grid, sessions, chargers, options, assets)
     notes = (*notes, *_overloaded_lines(scenario, grid, lines))
     is_curved = [options.line_form is LineForm.POLYGON and not line.is_exact_as_a_sum for line in lines]
-    rules = PilotRules.of(chargers, max_power_kw, options, every_moment=any(line.every_moment for line in lines))
-    if assets is not None:
-        _require_alone(rules, assets, options)
+    rules = PilotRules.of(
+        chargers,
+        max_power_kw,
+        options,
+        feeds_in=[session.discharge_power_kw > 0 for session in sessions],
+        every_moment=any(line.every_moment for line in lines),
+    )
+    if assets is not None and options.uncertainty is not None:
+        raise InputError(
+            "plans prepared for surprises are not planned together with storages, generators, base loads or vehicles "
+            "whose state is followed; plan for what is stated, or leave the assets out"
+        )
     problem = CapacityProblem(
         grid=grid,
         sessions=tuple(sessions),
@@ -258,26 +267,6 @@ def _recourses(
 def _max_power_kw(session: ChargingSession, charger: Charger, *, stepless: bool) -> float:
     power_kw = charger.max_power_kw if session.max_power_kw is None else min(charger.max_power_kw, session.max_power_kw)
     return power_kw if stepless else charger.setting_kw(power_kw)
-
-
-def _require_alone(rules: PilotRules | None, assets: AssetArrays, options: OptimizeOptions) -> None:
-    """Let pass assets without what they would have to follow, and nobody makes them.
-
-    Raises:
-        InputError: Vehicles whose state is followed are at chargers with powers of their own; or surprises are prepared
-            for beside assets.
-    """
-    followed = [name for name, session in zip(assets.stores.names, assets.stores.session, strict=True) if session >= 0]
-    if rules is not None and followed:
-        raise InputError(
-            f"session {followed[0]!r} is of a vehicle whose state is followed; it is not planned at chargers with "
-            "min_power_kw or power_levels_kw; plan with any power, or leave the battery out"
-        )
-    if options.uncertainty is not None:
-        raise InputError(
-            "plans prepared for surprises are not planned together with storages, generators, base loads or vehicles "
-            "whose state is followed; plan for what is stated, or leave the assets out"
-        )
 
 
 def window(scenario: Scenario, options: OptimizeOptions) -> tuple[datetime, datetime]:

@@ -361,7 +361,7 @@ def _settings(scenario: Scenario, plan: PlannedPower) -> list[str]:
     texts: list[str] = []
     for index, charger in enumerate(chargers_as_used(scenario, plan)):
         session = plan.sessions[index]
-        if charger.is_stepless:
+        if charger.is_stepless or session.discharge_power_kw > 0:
             continue
         rows = np.flatnonzero(plan.session_index == index)
         rows = rows[np.argsort(plan.start_s[rows], kind="stable")]

@@ -17,6 +17,7 @@ from models.domain.asset import (
 from models.domain.capacity import Phase
 from models.domain.connection import Connection
 from models.domain.group import (
+    PHASE_CONNECTIONS,
     CapacityGroup,
     Charger,
     LimitCounts,
@@ -48,6 +49,9 @@ from optimizer.scenario_io.fields import (
     Weight,
     ZoneName,
 )
+
+LEAST_CURRENT_A = 6.0
+"""What a charger of alternating current can offer at the least. Source: IEC 61851-1, annex A."""
 
 
 class GroupEntry(SiteEntry):
@@ -106,9 +110,20 @@ class ChargerEntry(SiteEntry):
         default=Phase.UNKNOWN,
         description="ALL: loads three phases equally; ONE, TWO, THREE: that one; UNKNOWN counts in full on each phase",
     )
-    min_power_kw: PowerKw = Field(default=0.0, description="The least it delivers when it delivers anything, kW")
+    min_power_kw: PowerKw | None = Field(
+        default=None,
+        description="The least it delivers when it delivers anything, kW; by default what 6 A are where its conductors "
+        "are known and nothing else says what it can be set to, else 0",
+    )
+    min_current_a: CurrentA | None = Field(
+        default=None, description="The same on each of its conductors, A; needs connection or phases"
+    )
     power_levels_kw: Annotated[list[PowerKw], Field(max_length=MAX_LEVELS)] = Field(
         default=[], description="The only powers it can be set to besides zero, kW, increasing; empty where any will do"
+    )
+    allowed_currents_a: Annotated[list[CurrentA], Field(max_length=MAX_LEVELS)] = Field(
+        default=[],
+        description="The same on each of its conductors, A, 0 may be among them; needs connection or phases",
     )
     connection: ConnectionText | None = Field(
         default=None,
@@ -125,7 +140,26 @@ class ChargerEntry(SiteEntry):
     def _said_once(self) -> Self:
         if self.connection is not None and self.phases is not Phase.UNKNOWN:
             raise PydanticCustomError("said_twice", "phases says it as well; leave out phases", {"field": "connection"})
+        pairs = (
+            ("min_current_a", self.min_current_a is not None, "min_power_kw", self.min_power_kw is not None),
+            ("allowed_currents_a", bool(self.allowed_currents_a), "power_levels_kw", bool(self.power_levels_kw)),
+        )
+        for name, is_given, other, is_other_given in pairs:
+            if is_given and is_other_given:
+                raise PydanticCustomError(
+                    "said_twice", "{other} says it as well; leave out one", {"other": other, "field": name}
+                )
+            if is_given and self._wiring is None:
+                raise PydanticCustomError(
+                    "unknown_conductors",
+                    "a current says no power without connection or phases; state one",
+                    {"field": name},
+                )
         return self
+
+    @property
+    def _wiring(self) -> Connection | None:
+        return PHASE_CONNECTIONS.get(self.phases) if self.connection is None else Connection(self.connection)
 
     @classmethod
     def from_domain(cls, charger: Charger) -> Self:
@@ -141,15 +175,30 @@ class ChargerEntry(SiteEntry):
             voltage_v=charger.voltage_v,
         )
 
-    def to_domain(self) -> Charger:
-        """The charger."""
+    def to_domain(self, nominal_voltage_v: float) -> Charger:
+        """The charger.
+
+        Args:
+            nominal_voltage_v: Of its site, from line to neutral, V.
+        """
+        min_power_kw, levels_kw = self.min_power_kw, tuple(self.power_levels_kw)
+        wiring = self._wiring
+        if wiring is not None:
+            kw_per_a = 1.0 / max(map(abs, wiring.currents_a_per_kw(nominal_voltage_v, self.voltage_v)))
+            levels_kw = levels_kw or tuple(
+                current_a * kw_per_a for current_a in self.allowed_currents_a if current_a > 0
+            )
+            if self.min_current_a is not None:
+                min_power_kw = self.min_current_a * kw_per_a
+            elif min_power_kw is None and not levels_kw:
+                min_power_kw = min(LEAST_CURRENT_A * kw_per_a, self.max_power_kw)
         return Charger(
             charger_id=self.charger_id,
             group_id=self.group_id,
             max_power_kw=self.max_power_kw,
             phases=self.phases,
-            min_power_kw=self.min_power_kw,
-            power_levels_kw=tuple(self.power_levels_kw),
+            min_power_kw=min_power_kw or 0.0,
+            power_levels_kw=levels_kw,
             connection=None if self.connection is None else Connection(self.connection),
             voltage_v=self.voltage_v,
         )
@@ -360,7 +409,7 @@ class SiteFile(BaseModel):
         return Site(
             site_id=self.site_id,
             groups=tuple(group.to_domain() for group in self.groups),
-            chargers=tuple(charger.to_domain() for charger in self.chargers),
+            chargers=tuple(charger.to_domain(self.nominal_voltage_v) for charger in self.chargers),
             time_zone=ZoneInfo(self.time_zone),
             currency=self.currency,
             nominal_voltage_v=self.nominal_voltage_v,

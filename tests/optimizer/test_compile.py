@@ -15,7 +15,7 @@ from pyomo.core.expr import LinearExpression
 from pyomo.repn.plugins.standard_form import LinearStandardFormCompiler
 
 from models.domain.time_grid import FloatArray
-from models.domain.uncertainty import Surprise, Uncertainty
+from models.domain.uncertainty import DepartureErrors, Surprise, Uncertainty
 from models.errors import SolverError
 from optimizer.compile import compile_model
 from optimizer.engine import optimize
@@ -30,9 +30,12 @@ from tests.properties.strategies import Case, cases
 
 LATER_STAGES = tuple(stage for stage in Stage if stage is not Stage.UNMET_ENERGY)
 OBJECTIVES = tuple(
-    (Stage.UNMET_ENERGY, *later) for size in range(len(LATER_STAGES) + 1) for later in combinations(LATER_STAGES, size)
+    (Stage.UNMET_ENERGY, *later)
+    for size in range(len(LATER_STAGES) + 1)
+    for later in combinations(LATER_STAGES, size)
+    if not {Stage.EXPECTED_UNMET, Stage.LIKELY_UNMET} <= set(later)
 )
-"""Every choice of stages after unmet energy: 16 of them."""
+"""Every choice of stages after unmet energy, of which either surprises or departures are prepared for."""
 
 
 def matrix(program: LinearProgram) -> FloatArray:
@@ -114,13 +117,16 @@ def test_arrays_are_those_of_pyomo(case: Case, objective: tuple[Stage, ...], has
 
 @pytest.mark.parametrize("objective", OBJECTIVES, ids="+".join)
 def test_every_choice_of_stages_compiles(objective: tuple[Stage, ...]) -> None:
-    """With prices, a plan in force, a price of moving and a surprise no stage falls away: the program has one cost for
-    each, in order.
+    """With prices, a plan in force, a price of moving, and a surprise or errors of departures, no stage falls away: the
+    program has one cost for each, in order.
     """
     plain = make_scenario(tariff=make_tariff())
     previous = optimize(plain, OptimizeOptions(strategy=Strategy.EARLIEST_DEADLINE))
     cut = Uncertainty(surprises=(Surprise(probability=0.1, capacity_share=0.5),))
-    options = OptimizeOptions(moving_price_per_kwh=0.01, uncertainty=cut if Stage.EXPECTED_UNMET in objective else None)
+    early = Uncertainty(surprises=(), departure_errors=DepartureErrors.measured([-2.0, -1.0, 0.0, 1.0]))
+    prepared_for = {Stage.EXPECTED_UNMET: cut, Stage.LIKELY_UNMET: early}
+    uncertainty = next((known for stage, known in prepared_for.items() if stage in objective), None)
+    options = OptimizeOptions(moving_price_per_kwh=0.01, uncertainty=uncertainty)
     problem = prepare(replace(plain, previous=previous), options)
 
     model = pyomo_model(formulate(problem, applicable_stages(problem, objective)))

@@ -57,6 +57,34 @@ class TestScenarioFolder:
         assert loaded.scenario.site.line_limits == scenario.site.line_limits
         assert loaded.scenario.sessions == scenario.sessions
 
+    @pytest.mark.parametrize(
+        ("entry", "least_kw", "levels_kw"),
+        [
+            ({"connection": "L1-L2-L3"}, 4.14, ()),
+            ({"phases": "ONE"}, 1.38, ()),
+            ({"connection": "L1-L2", "voltage_v": 208}, 1.248, ()),
+            ({"connection": "L1-N", "max_power_kw": 1.0}, 1.0, ()),
+            ({"connection": "L1-N", "min_power_kw": 0}, 0.0, ()),
+            ({"connection": "L1-N", "min_current_a": 10}, 2.3, ()),
+            ({"connection": "L1-N", "power_levels_kw": [2, 3]}, 0.0, (2.0, 3.0)),
+            ({"connection": "L1-L2-L3", "allowed_currents_a": [0, 8, 16]}, 0.0, (5.52, 11.04)),
+            ({}, 0.0, ()),
+        ],
+    )
+    def test_currents_that_a_charger_can_be_set_to(
+        self, tmp_path: Path, entry: dict[str, object], least_kw: float, levels_kw: tuple[float, ...]
+    ) -> None:
+        """6 A at 230 V on three conductors are 4.14 kW, on one 1.38 kW, between two at 208 V 1.248 kW.
+
+        They are the least where conductors are known and nothing else is said, but never more than the charger has.
+        """
+        folder = write_folder(tmp_path / "scenario")
+        write_json(folder / "site.json", site_json(chargers=[{**CHARGER, **entry}]))
+
+        (charger,) = load_scenario(folder).scenario.site.chargers
+        assert charger.min_power_kw == pytest.approx(least_kw)
+        assert charger.power_levels_kw == pytest.approx(levels_kw)
+
     def test_one_figure_for_all_conductors(self, tmp_path: Path) -> None:
         """A number is the limit of each."""
         folder = write_folder(tmp_path / "scenario")
@@ -75,6 +103,15 @@ class TestScenarioFolder:
             ("chargers", {"connection": "L1-L4"}, "chargers.connection", "L1-L2-N (two phases)"),
             ("chargers", {"connection": "L1-N", "phases": "ONE"}, "chargers.connection", "leave out phases"),
             ("chargers", {"connection": 1}, "chargers.connection", "string"),
+            ("chargers", {"min_current_a": 6}, "chargers", "no power without connection or phases"),
+            ("chargers", {"allowed_currents_a": [6]}, "chargers", "no power without connection or phases"),
+            ("chargers", {"phases": "ONE", "min_current_a": 6, "min_power_kw": 1}, "chargers", "leave out one"),
+            (
+                "chargers",
+                {"phases": "ONE", "min_current_a": -1},
+                "chargers.min_current_a",
+                "greater than or equal to 0",
+            ),
             ("chargers", {"voltage_v": 0}, "chargers.voltage_v", "greater than or equal to 1"),
             ("chargers", {"conection": "L1-N"}, "chargers.conection", "must be called connection"),
             ("line_limits", {"group_id": "mane"}, "line_limits.group_id", "did you mean 'main'?"),

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from models.domain.asset import BaseLoad, Storage
+from models.domain.asset import BaseLoad, ChargeCurve, Storage
 from models.domain.group import CapacityGroup, Charger, LimitCounts
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
@@ -406,13 +406,33 @@ class TestBesideAssets:
         assert battery.power_kw == pytest.approx([0.0, 0.0], abs=1e-6)
         assert plan.group("main").power_kw == pytest.approx([10.0, 10.0], abs=1e-6)
 
-    def test_a_followed_vehicle_is_refused(self) -> None:
-        """Its state would bound what the charger can be set to, which nobody looks at."""
-        scenario = _beside_building(load_kw=(1.0, 1.0), used=charger(minimum_kw=4.0))
+    @pytest.mark.parametrize("mode", MODES)
+    def test_who_feeds_in_takes_any_power(self, mode: PilotMode) -> None:
+        """At a charger of 4 kW and more a car lends 2 of 12 kW to a building that may draw 10, and takes them back."""
+        scenario = _beside_building(load_kw=(12.0, 2.0), used=charger(minimum_kw=4.0))
         scenario = replace(scenario, sessions=(make_vehicle(discharge_power_kw=5.0),))
+        plan = optimize(scenario, replace(HOURLY, pilots=mode))
 
-        with pytest.raises(InputError, match=r"session 'S1' is of a vehicle whose state is followed"):
-            optimize(scenario, HOURLY)
+        assert plan.violations == ()
+        assert plan.power_kw.tolist() == pytest.approx([-2.0, 2.0])
+
+    @pytest.mark.parametrize("mode", MODES)
+    def test_a_charge_curve_holds_for_what_is_set(self, mode: PilotMode) -> None:
+        """Levels of 4, 8 and 12 kW, and a battery of 40 kWh that takes 20 kW up to half full and none when it is full.
+
+        It comes half full and asks for 16 kWh within two hours. 8 kW leave it at 28 kWh after an hour, where it takes
+        12 kW; a further 8 kW leave it at 36 kWh, where it takes 4 kW only: it gets 4.
+        """
+        scenario = _beside_building(load_kw=(0.0, 0.0), used=charger(levels_kw=(4.0, 8.0, 12.0)))
+        curve = ChargeCurve(curve_id="falls", points=((0.5, 20.0), (1.0, 0.0)))
+        scenario = replace(
+            scenario,
+            site=replace(scenario.site, charge_curves=(curve,)),
+            sessions=(make_vehicle(energy_kwh=16.0, charge_curve_id="falls"),),
+        )
+        plan = optimize(scenario, replace(HOURLY, pilots=mode))
+
+        assert plan.power_kw.tolist() == pytest.approx([8.0, 4.0])
 
     @pytest.mark.parametrize("classes", [(0, 0), (0, 1)])
     def test_stages_after_rounding(self, classes: tuple[int, int]) -> None:
