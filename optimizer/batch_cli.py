@@ -13,9 +13,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from optimizer.batch_run import BatchProgress
+from optimizer.report import render_batch_summary
+from optimizer.scenario_io.batch_figures import read_figures
 
 Show = Callable[[BatchProgress], None]
 
+SUMMARY_PAGE = "summary.html"
 LINE_EVERY_S = 10.0
 """How often a line is written where standard error is no terminal."""
 
@@ -85,11 +88,23 @@ def print_outcome(progress: BatchProgress, results: Path) -> None:
     lines.append(("this run", planned or "nothing to do"))
     if progress.finished:
         lines.append(("time", f"{progress.seconds:.1f} s, {progress.per_second:.1f} per second"))
-    lines.append(("results", str(results)))
+    lines += [("results", str(results)), ("page", str(results / SUMMARY_PAGE))]
     if progress.failed:
         lines.append(("first failure", progress.first_failure))
     for name, text in lines:
         print(f"{name:<13} {text}")
+
+
+def write_summary(results: Path) -> None:
+    """Write the page of a batch beside its tables.
+
+    Raises:
+        InputError: The tables cannot be read.
+    """
+    page = render_batch_summary(read_figures(results), title=f"Batch {results.resolve().name}")
+    new = results / f".{SUMMARY_PAGE}"
+    new.write_text(page, encoding="utf-8")
+    new.replace(results / SUMMARY_PAGE)
 
 
 def interruption(progress: BatchProgress | None) -> str:

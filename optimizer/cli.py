@@ -367,7 +367,7 @@ def batch(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Plan many scenarios into a Parquet data set: schedule, sessions, groups and summary.
+    """Plan many scenarios into a Parquet data set, with its totals as summary.html.
 
     Exit code 0 when every scenario has a plan, 4 when some failed (summary says why), 2 on bad input, 130 when
     interrupted, 1 otherwise. Whatever ends it, what is written stays good, and --resume goes on.
@@ -376,7 +376,7 @@ def batch(
         None, None, step_minutes, limits, objective, strategy, pilots, minimum_run, solver, backend, time_limit
     )
     with errors_as_exit_codes():
-        from optimizer.batch_cli import Shown, figures, interruption, print_outcome  # noqa: PLC0415
+        from optimizer.batch_cli import Shown, figures, interruption, print_outcome, write_summary  # noqa: PLC0415
         from optimizer.batch_run import run_batch  # noqa: PLC0415
         from optimizer.executors import Workers, usable_cores  # noqa: PLC0415
 
@@ -392,6 +392,7 @@ def batch(
         except KeyboardInterrupt:
             print(interruption(shown.latest), file=sys.stderr)
             raise typer.Exit(ExitCode.INTERRUPTED) from None
+        write_summary(out)
     if as_json:
         print(json.dumps(figures(outcome, out), indent=2))
     elif not quiet:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
-from importlib import resources
 
 import numpy as np
 
@@ -38,6 +34,7 @@ from optimizer.report.facts import (
     shown_in_tree_order,
     worst_first,
 )
+from optimizer.report.frame import energy_meter, page_document, tile
 from optimizer.report.words import (
     change_words,
     clock_change_words,
@@ -83,25 +80,11 @@ def render_report(schedule: Schedule, site: Site, *, title: str | None = None) -
     Returns:
         The page.
     """
-    from plotly.offline import get_plotlyjs  # noqa: PLC0415 - takes a second that other commands need not spend
-
     facts = group_facts(schedule, site)
     shown = shown_in_tree_order(facts)
-    scripts = (get_plotlyjs(), _asset("report.js"))
     data = {**chart_data(schedule, shown, next(iter(critical_groups(facts)), None)), "currency": plain(site.currency)}
     heading = title or f"Charging plan for {site.site_id}"
-    page = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_content_security_policy(scripts)}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(heading)}</title>
-<style>{_asset("report.css")}</style>
-</head>
-<body>
-<main>
-{_header(schedule, site, facts, heading)}
+    body = f"""{_header(schedule, site, facts, heading)}
 {_tiles(schedule, site, facts)}
 {_violations_card(schedule)}
 {_groups_card(schedule, facts, shown)}
@@ -110,36 +93,8 @@ def render_report(schedule: Schedule, site: Site, *, title: str | None = None) -
 {_short_card(schedule)}
 {assets_card(schedule, site)}
 {_notes_card(schedule)}
-{_footer(schedule)}
-</main>
-<script type="application/json" id="plan">{_json(data)}</script>
-{"".join(f"<script>{script}</script>" for script in scripts)}
-</body>
-</html>
-"""
-    return page.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate in an id must not spoil the file
-
-
-def style_sheet() -> str:
-    """The style of a report, for light and dark and wide and narrow screens."""
-    return _asset("report.css")
-
-
-def _asset(name: str) -> str:
-    return resources.files("optimizer.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _content_security_policy(scripts: Iterable[str]) -> str:
-    """Run these scripts and no others, load nothing."""
-    hashes = " ".join(
-        f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'" for script in scripts
-    )
-    return f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; img-src data: blob:"
-
-
-def _json(data: object) -> str:
-    """JSON in which no tag can begin."""
-    return json.dumps(data, separators=(",", ":"), allow_nan=False, ensure_ascii=False).replace("<", "\\u003c")
+{_footer(schedule)}"""
+    return page_document(heading, body, data, script="report.js")
 
 
 def _header(schedule: Schedule, site: Site, facts: list[GroupFacts], heading: str) -> str:
@@ -165,15 +120,10 @@ def _unbroken(markup: str) -> str:
     return re.sub(rf"(\d+ [A-Z][a-z]+ )?\d\d:\d\d({TO}\d\d:\d\d)?", r'<span class="whole">\g<0></span>', markup)
 
 
-def _tile(name: str, value: str, unit: str, note: str, *, kind: str = "", meter: str = "") -> str:
-    return f"""<div class="tile {kind}"><h2>{escape(name)}</h2>
-<div class="big">{escape(value)} <span>{escape(unit)}</span></div>{meter}<small>{escape(note)}</small></div>"""
-
-
 def _tiles(schedule: Schedule, site: Site, facts: list[GroupFacts]) -> str:
     status, words = STATUS_WORDS[schedule.status]
     tiles = [
-        _tile("Status", status, "", words),
+        tile("Status", status, "", words),
         _cost_tile(schedule, site),
         _delivered_tile(schedule),
         _unmet_tile(schedule),
@@ -185,58 +135,46 @@ def _tiles(schedule: Schedule, site: Site, facts: list[GroupFacts]) -> str:
 
 def _cost_tile(schedule: Schedule, site: Site) -> str:
     if schedule.price_per_kwh is None:
-        return _tile("Energy cost", "none", "", "no prices were given")
+        return tile("Energy cost", "none", "", "no prices were given")
     delivered_kwh = schedule.delivered_energy_kwh
     mean = f"{schedule.energy_cost / delivered_kwh:.4f} {site.currency} per kWh" if delivered_kwh > 0 else "no energy"
-    return _tile("Energy cost", f"{schedule.energy_cost:,.2f}", site.currency, mean)
+    return tile("Energy cost", f"{schedule.energy_cost:,.2f}", site.currency, mean)
 
 
 def _delivered_tile(schedule: Schedule) -> str:
     requested_kwh = schedule.requested_energy_kwh
     delivered_kwh = schedule.delivered_energy_kwh
     share = f" ({delivered_kwh / requested_kwh:.0%})" if requested_kwh > 0 else ""
-    meter = _meter(delivered_kwh, schedule.unmet_energy_kwh, schedule.unreachable_energy_kwh)
-    return _tile(
+    meter = energy_meter(delivered_kwh, schedule.unmet_energy_kwh, schedule.unreachable_energy_kwh)
+    return tile(
         "Delivered", number(delivered_kwh), "kWh", f"of {number(requested_kwh)} kWh requested{share}", meter=meter
     )
 
 
-def _meter(served_kwh: float, unmet_kwh: float, unreachable_kwh: float) -> str:
-    """A bar in the parts that were served, could have been and could not."""
-    parts = {"served": served_kwh, "short": unmet_kwh, "unreachable": unreachable_kwh}
-    total_kwh = sum(parts.values())
-    if total_kwh <= 0:
-        return ""
-    spans = (
-        f'<i class="{kind}" style="width:{100 * kwh / total_kwh:.2f}%"></i>' for kind, kwh in parts.items() if kwh > 0
-    )
-    return f'<div class="meter">{"".join(spans)}</div>'
-
-
 def _unmet_tile(schedule: Schedule) -> str:
     kind = "short" if schedule.unmet_energy_kwh > ENERGY_TOLERANCE_KWH else ""
-    return _tile("Unmet", number(schedule.unmet_energy_kwh), "kWh", short_words(schedule), kind=kind)
+    return tile("Unmet", number(schedule.unmet_energy_kwh), "kWh", short_words(schedule), kind=kind)
 
 
 def _unreachable_tile(schedule: Schedule) -> str:
     brief = sum(result.unreachable_energy_kwh > ENERGY_TOLERANCE_KWH for result in schedule.sessions)
     note = f"{count_words(brief, 'stay')} too short for the request" if brief else "every stay is long enough"
     kind = "unreachable" if brief else ""
-    return _tile("Unreachable", number(schedule.unreachable_energy_kwh), "kWh", note, kind=kind)
+    return tile("Unreachable", number(schedule.unreachable_energy_kwh), "kWh", note, kind=kind)
 
 
 def _peak_tile(schedule: Schedule, facts: list[GroupFacts]) -> str:
     roots = [group for group in facts if len(group.path) == 1]
     limit = limit_words(roots[0]) if len(roots) == 1 else ""
     if not limit:
-        return _tile("Peak", number(schedule.peak_import_kw), "kW", "the site as a whole has no limit")
+        return tile("Peak", number(schedule.peak_import_kw), "kW", "the site as a whole has no limit")
     always = np.isfinite(roots[0].result.limit_kw).all()
     note, kind = f"limit {limit}{'' if always else ' for part of the time'}", ""
     if roots[0].exceeded.any():
         note, kind = f"{note}, exceeded for {hours_words(schedule, roots[0].exceeded)}", "over"
     elif roots[0].binding.any():
         note = f"{note}, at it for {hours_words(schedule, roots[0].binding)}"
-    return _tile("Peak", number(schedule.peak_import_kw), "kW", note, kind=kind)
+    return tile("Peak", number(schedule.peak_import_kw), "kW", note, kind=kind)
 
 
 LEGEND = {
@@ -408,7 +346,7 @@ def _short_table(schedule: Schedule, positions: list[int]) -> str:
 
 def _short_row(result: SessionResult, change: str) -> str:
     session = result.session
-    meter = _meter(result.delivered_energy_kwh, result.unmet_energy_kwh, result.unreachable_energy_kwh)
+    meter = energy_meter(result.delivered_energy_kwh, result.unmet_energy_kwh, result.unreachable_energy_kwh)
     reason = escape(shorten(result.reason, REASON_LENGTH))
     served_with = f"<small>{_unbroken(escape(change))}</small>" if change else ""
     name, place = escape(shorten(session.session_id)), escape(shorten(session.charger_id))

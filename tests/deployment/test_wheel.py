@@ -52,9 +52,9 @@ def test_the_installed_program_needs_nothing_of_the_tree(wheel: Path, tmp_path: 
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(installed)
     script = (
-        "import sys, api.database_cli, optimizer.report.page as page; "
+        "import sys, api.database_cli, optimizer.report.frame as frame; "
         f"assert api.database_cli.__file__.startswith({str(installed)!r}); "
-        "assert page._asset('report.css') and page._asset('report.js'); "
+        "assert frame._asset('report.css') and frame._asset('charts.js'); "
         "sys.argv = ['oscp-database', 'upgrade', '--database-url', 'sqlite:///state.db']; "
         "sys.exit(api.database_cli.main())"
     )
