@@ -243,12 +243,13 @@ async def plan(context: Context, site_id: str, viewer: str | None) -> StoredPlan
     Raises:
         NotFoundError: There is no such site that the viewer may see, or no plan; the message says why.
     """
+    now = context.clock.now()
 
     def read(tx: Transaction) -> StoredPlan:
         found = visible_site(tx, site_id, viewer)
         in_force = tx.plans.in_force(site_id)
         if in_force is None:
-            raise NotFoundError(f"site {site_id!r} has no plan: {_why_no_plan(found)}")
+            raise NotFoundError(f"site {site_id!r} has no plan: {_why_no_plan(found, tx.sites.sessions(site_id), now)}")
         return in_force
 
     return await context.database.read(read)
@@ -401,9 +402,22 @@ def _require_unchanged(tx: Transaction, known: StoredSite, viewer: str | None) -
         raise ConflictError(f"site {known.site_id!r} was replaced meanwhile; send the sessions again")
 
 
-def _why_no_plan(found: StoredSite) -> str:
+def _why_no_plan(found: StoredSite, stored: Sequence[StoredSession], now: datetime) -> str:
     if found.last_error:
         return f"the last attempt to plan failed, and it is tried again: {found.last_error}"
     if found.attended_version < found.version:
         return f"planning waits; version {found.version} has not been looked at"
-    return "nothing asks for one yet; send sessions"
+    if not stored:
+        return "nothing asks for one yet; send sessions"
+    stays = [SessionRow.model_validate_json(one.document) for one in stored]
+    last = max(stays, key=lambda one: one.departure)
+    if last.departure <= now:
+        return (
+            f"nothing asks for one any more: the last of its {len(stays)} sessions, {last.session_id!r}, departed at "
+            f"{last.departure.isoformat()}; send sessions that depart later"
+        )
+    first = min((one for one in stays if one.departure > now), key=lambda one: one.arrival)
+    return (
+        f"nothing asks for one yet: the next session, {first.session_id!r}, arrives at {first.arrival.isoformat()}, "
+        "beyond OSCP_HORIZON_HOURS; it is planned once that comes within"
+    )

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from api.persistence import Transaction
+from api.planner import Planner
 from api.records import EventKind, PeerState
 from api.services.optimization import BusyError, Optimizations
 from api.settings import Settings
@@ -19,6 +20,7 @@ from models.errors import InputError
 from models.oscp.v20 import CapacityForecastType, PhaseIndicator
 from optimizer import OptimizeOptions
 from optimizer.exports import ExportFormat
+from tests.api.planning.bench import InlineExecutor
 from tests.api.rest.bench import Bench, Caller, InlineSolver, message, price, session, site_input
 from tests.builders import make_message, make_schedule
 
@@ -33,6 +35,17 @@ def peer(bench: Bench) -> Caller:
     found = bench.add_peer()
     bench.add_site(found)
     return found
+
+
+def plan_all(bench: Bench) -> None:
+    """Let the planner look at everything that is due."""
+
+    async def run() -> None:
+        planner = Planner(bench.context, InlineExecutor())
+        await planner.take_due()
+        await planner.settle()
+
+    asyncio.run(run())
 
 
 class TestPlan:
@@ -115,7 +128,26 @@ class TestPlan:
             tx.sites.attended(lease, version=1, snapshot="{}", due_at=None, planned=False)
 
         bench.write(attend)
-        assert "nothing asks for one" in message(peer.get(PLAN), 404)
+        assert "nothing asks for one yet; send sessions" in message(peer.get(PLAN), 404)
+
+    @pytest.mark.parametrize(
+        ("hours", "words"),
+        [
+            (-5.0, ("any more: the last of its 1 sessions, 'S1', departed at 2026-03-02T05:00:00", "depart later")),
+            (100.0, ("the next session, 'S1', arrives at 2026-03-06T12:00:00", "OSCP_HORIZON_HOURS")),
+        ],
+    )
+    def test_without_a_plan_it_says_when_sessions_are(
+        self, bench: Bench, peer: Caller, hours: float, words: tuple[str, str]
+    ) -> None:
+        """404 for a site whose sessions have all departed, or are further ahead than anybody looks."""
+        arrival = bench.clock.now() + timedelta(hours=hours)
+        stay = {"arrival": arrival.isoformat(), "departure": (arrival + timedelta(hours=2)).isoformat()}
+        assert peer.post("/v1/sites/depot/sessions", [session(**stay)]).status_code == 200
+        plan_all(bench)
+
+        refusal = message(peer.get(PLAN), 404)
+        assert all(part in refusal for part in words), refusal
 
 
 def test_the_capacities_in_force_are_shown(bench: Bench, peer: Caller) -> None:
