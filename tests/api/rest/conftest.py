@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,14 @@ def settings(empty_database: Path, tmp_path: Path) -> Settings:
 @pytest.fixture
 def bench(settings: Settings) -> Iterator[Bench]:
     """A server without loops."""
+    with serving(settings.database_url) as made:
+        yield made
+
+
+@contextmanager
+def serving(database_url: str) -> Iterator[Bench]:
+    """A server without loops on a database."""
+    settings = Settings(operator_key=SecretStr(OPERATOR_KEY), database_url=database_url)
     clock, solver = FixedClock(), InlineSolver()
     database = Database(settings.database_url)
     context = Context(
