@@ -39,6 +39,7 @@ DEMO_FOLDER = DATA / "jpl-2019-07-24"
 TRANSFORMERS_KW = {"jpl": 195.0, "caltech": 150.0}
 DUTCH_TIME = ZoneInfo("Europe/Amsterdam")
 KWH_PER_MWH = 1000.0
+WATTS_PER_KILOWATT = 1000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +199,18 @@ def garage_site(garage: str, limit_kw: float, *, currency: str = "USD") -> Site:
         currency=currency,
         nominal_voltage_v=120.0,
     )
+
+
+@cache
+def garage_levels_kw(garage: str) -> dict[str, tuple[float, ...]]:
+    """The powers that each charger of a garage can be set to besides none, kW. Source: acnportal 0.3.3."""
+    data = json.loads((DATA / f"site_{garage}.json").read_text(encoding="utf-8"))
+    return {
+        evse["id"]: tuple(
+            rate_a * evse["voltage_v"] / WATTS_PER_KILOWATT for rate_a in evse["allowable_rates_a"] if rate_a
+        )
+        for evse in data["evses"]
+    }
 
 
 @cache
