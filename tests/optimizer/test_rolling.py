@@ -17,6 +17,7 @@ from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
 from models.domain.session import ChargingSession
 from models.domain.tariff import EnergyTariff
+from models.domain.uncertainty import DepartureErrors, Uncertainty
 from models.errors import InputError, RollingError, SolverError
 from optimizer import hindsight, rolling
 from optimizer.engine import optimize
@@ -129,6 +130,24 @@ class TestWhatIsKnown:
 
         assert rolled.schedule.delivered_energy_kwh == 0.0
         assert rolled.schedule.unmet_energy_kwh == pytest.approx(10.0)
+
+    def test_who_may_leave_is_served_before_who_stays(self) -> None:
+        """A and B say 10:00 and want 10 kWh each under 10 kW, the second hour cheaper. A's like leave between 8:30 and
+        9:30, B's stay: in the middle of the first hour both are there, in that of the second A is gone. A gets the
+        first hour and B the second; A leaves at 9:00, and nothing is lost.
+        """
+        a = make_session("A", charger_id="A", departure=MORNING + HOUR)
+        b = make_session("B", charger_id="B", departure=MORNING + 2 * HOUR)
+        day = make_day(a, b, stated={"A": (2.0, None)}, limit_kw=10.0, prices=(0.30, 0.20))
+        likely = Uncertainty(
+            departure_errors=DepartureErrors(hours=(0.0, 1.0)),
+            own_departure_errors={"A": DepartureErrors(hours=(-1.5, -0.5))},
+        )
+
+        weighed = roll(day, options(plan=replace(HOURLY, uncertainty=likely)))
+
+        assert by_hour(weighed.schedule) == approx({"A": [10.0, 0.0], "B": [0.0, 10.0]})
+        assert weighed.schedule.unmet_energy_kwh == pytest.approx(0.0, abs=1e-6)
 
     def test_who_is_overdue_is_served_at_once(self) -> None:
         """Stated 9:00, real 11:00, 22 kWh under 10 kW, the third hour almost free: 10 kWh in each of the first two
