@@ -19,7 +19,8 @@ from models.domain.scenario import Scenario
 from models.domain.time_grid import FloatArray, IntArray, ceil_to_raster
 from models.domain.why import ChangeKind, ServingChange
 from models.errors import SolverError
-from optimizer.explain import FULL_KWH, full_rows
+from optimizer.currents import with_every_side
+from optimizer.explain import FULL_KWH, held_entries
 from optimizer.fairness import fair_unmet_kwh
 from optimizer.formulation import formulate
 from optimizer.linear_program import LinearProgram, Rows, StageCost, Terms
@@ -46,7 +47,7 @@ def smallest_changes(
     scenario: Scenario,
     options: OptimizeOptions,
     problem: CapacityProblem,
-    energy_kwh: FloatArray,
+    all_kwh: FloatArray,
     session: int,
     *,
     deadline: float | None = None,
@@ -57,7 +58,7 @@ def smallest_changes(
         scenario: What was planned.
         options: How.
         problem: The scenario as arrays.
-        energy_kwh: (K,), the plan, kWh.
+        all_kwh: (K + X,), the plan: energies of power columns and flows of assets, kWh.
         session: Index of the session.
         deadline: When to give up, on the clock of `time.perf_counter`; None for never.
 
@@ -70,10 +71,11 @@ def smallest_changes(
         SolverError: Time is up, or the solver gave no answer.
     """
     # What rounding to settings of chargers takes is left out.
-    problem = replace(problem, pilot_rules=None)
-    claim = _Claim(session=session, floor_kwh=problem.delivered_kwh(energy_kwh), deadline=deadline)
+    problem = with_every_side(replace(problem, pilot_rules=None))
+    floor_kwh = problem.delivered_kwh(*np.split(all_kwh, [problem.columns]))
+    claim = _Claim(session=session, floor_kwh=floor_kwh, deadline=deadline)
     later = _later_departure(scenario, options, problem, claim)
-    return (*([] if later is None else [later]), *_raises(problem, energy_kwh, claim))
+    return (*([] if later is None else [later]), *_raises(problem, all_kwh, claim))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -129,8 +131,8 @@ def _later_departure(
     def served(minutes: float) -> bool:
         return _is_served(staying.longer(int(minutes)), claim)
 
-    longest = int(LONGEST_WAIT / timedelta(minutes=1))
-    found = _smallest(possible, served, longest)
+    longest = staying.longest_minutes
+    found = _smallest(possible, served, longest) if longest > 0 else None
     if found is None:
         return None
     departure = problem.sessions[claim.session].departure + timedelta(minutes=found)
@@ -165,6 +167,7 @@ class _Staying:
     def __init__(self, scenario: Scenario, options: OptimizeOptions, problem: CapacityProblem, session: int) -> None:
         self._session = problem.sessions[session]
         self._sessions = problem.sessions
+        self._has_assets = problem.assets is not None
         self._grid = problem.grid
         self._options = replace(options.measured, uncertainty=None)
         zone = scenario.site.time_zone
@@ -175,6 +178,14 @@ class _Staying:
             tariff, _ = tariff.extended(float(problem.grid.edges_s[0]), end_s, zone)
         self._scenario = replace(scenario, sessions=problem.sessions, tariff=tariff, previous=None)
 
+    @property
+    def longest_minutes(self) -> int:
+        """How much later it may leave: a day, or to the window's end where assets are known no longer."""
+        longest = LONGEST_WAIT
+        if self._has_assets:
+            longest = min(longest, self._grid.end - self._session.departure)
+        return int(longest / timedelta(minutes=1))
+
     def longer(self, minutes: int) -> CapacityProblem:
         departure = self._session.departure + timedelta(minutes=minutes)
         stays = replace(self._session, departure=departure)
@@ -183,31 +194,35 @@ class _Staying:
         if stays.departure_s > self._grid.edges_s[-1]:
             end = ceil_to_raster(departure, self._options.raster, self._scenario.site.time_zone)
         options = replace(self._options, start=self._grid.start, end=end)
-        return prepare(replace(self._scenario, sessions=sessions), options)
+        return with_every_side(prepare(replace(self._scenario, sessions=sessions), options))
 
 
-def _raises(problem: CapacityProblem, energy_kwh: FloatArray, claim: _Claim) -> Iterator[ServingChange]:
+def _raises(problem: CapacityProblem, all_kwh: FloatArray, claim: _Claim) -> Iterator[ServingChange]:
     """Raises of single limits that would do by themselves; where none does, of all that hold the session back."""
     if not claim.is_in_reach(problem):
         return
-    holding = _holding_limits(problem, energy_kwh, claim.session)
-    alone = [found for limit in holding if (found := _raise(problem, claim, (limit,))) is not None]
+    holding = _holding_limits(problem, all_kwh, claim.session)
+    alone = [found for limits in holding if (found := _raise(problem, claim, limits)) is not None]
     yield from alone
     if not alone and len(holding) > 1:
-        together = _raise(problem, claim, tuple(holding))
+        together = _raise(problem, claim, tuple(limit for limits in holding for limit in limits))
         if together is not None:
             yield together
 
 
-def _holding_limits(problem: CapacityProblem, energy_kwh: FloatArray, session: int) -> list[int]:
-    """The limits that are full while the session could draw more, in the problem's order."""
-    rows = problem.limit_rows
-    row_of_entry = np.repeat(np.arange(rows.capacity_kwh.size), np.diff(rows.start))
-    idle = energy_kwh[rows.column] < problem.max_energy_kwh[rows.column] - FULL_KWH
-    mine = problem.column_session[rows.column] == session
-    row = row_of_entry[mine & idle & full_rows(problem, energy_kwh)[row_of_entry]]
-    found: list[int] = np.unique(rows.limit_index[row]).tolist()
-    return found
+def _holding_limits(problem: CapacityProblem, all_kwh: FloatArray, session: int) -> list[tuple[int, ...]]:
+    """The limits that are full while the session could draw more, in order; all sides of a line as one."""
+    row, column = held_entries(problem, all_kwh)
+    idle = all_kwh[column] < problem.max_energy_kwh[column] - FULL_KWH
+    mine = idle & (problem.column_session[column] == session)
+    found: dict[int | str, tuple[int, ...]] = {}
+    for limit in np.unique(problem.limit_rows.limit_index[row[mine]]).tolist():
+        line = problem.limits[limit].line
+        if line is None:
+            found[f"limit {limit}"] = (limit,)
+        elif line not in found:
+            found[line] = tuple(at for at, one in enumerate(problem.limits) if one.line == line and not one.is_export)
+    return list(found.values())
 
 
 def _raise(problem: CapacityProblem, claim: _Claim, limits: tuple[int, ...]) -> ServingChange | None:
@@ -228,7 +243,7 @@ def _raise(problem: CapacityProblem, claim: _Claim, limits: tuple[int, ...]) -> 
         more_kw = round(_bisected(served, math.floor(least_kw / COARSE_KW), largest) * COARSE_KW, KW_DECIMALS)
     return ServingChange(
         kind=ChangeKind.CAPACITY,
-        limits=tuple(problem.limits[limit].label for limit in limits),
+        limits=tuple(dict.fromkeys(problem.limits[limit].label for limit in limits)),
         more_kw=more_kw,
         stretches_s=tuple(_stretches_s(problem, steps)),
     )
@@ -241,15 +256,21 @@ def raised(problem: CapacityProblem, limits: tuple[int, ...], steps: IntArray, m
         problem: The problem.
         limits: Indices of the limits.
         steps: Indices of the steps.
-        more_kw: By how much, kW.
+        more_kw: By how much, kW; a side of a line's polygon rises with the line.
     """
     more = np.zeros(problem.grid.steps)
     more[steps] = more_kw
     changed = tuple(
-        replace(limit, limit_kw=limit.limit_kw + more) if index in limits else limit
+        replace(limit, limit_kw=limit.limit_kw + more * _slack(problem, index)) if index in limits else limit
         for index, limit in enumerate(problem.limits)
     )
     return replace(problem, limits=changed)
+
+
+def _slack(problem: CapacityProblem, limit: int) -> float:
+    """By how much a limit rises with what it is a side of."""
+    line = problem.limits[limit].line
+    return math.cos(math.pi / problem.line_sides) if line in problem.curved_lines else 1.0
 
 
 def _least_raise(problem: CapacityProblem, claim: _Claim, limits: tuple[int, ...]) -> tuple[float, IntArray]:
@@ -266,7 +287,8 @@ def _least_raise(problem: CapacityProblem, claim: _Claim, limits: tuple[int, ...
     place[steps] = np.arange(steps.size)
     row = np.flatnonzero(np.isin(rows.limit_index, limits) & (place[rows.step_index] >= 0))
     used = place[rows.step_index[row]]
-    hours = problem.step_hours[rows.step_index[row]]
+    slack = np.array([_slack(problem, limit) for limit in rows.limit_index[row].tolist()])
+    hours = problem.step_hours[rows.step_index[row]] * slack
     base = _restricted(problem, claim)
     first_row = base.rows["capacity_limit"].start
 

@@ -267,6 +267,15 @@ def with_all_sides(problem: CapacityProblem) -> CapacityProblem:
     Corners of these are corners of the polygons: whatever lies within the one lies within the other.
     """
     sides = next((few for few in FEW_SIDES if problem.line_sides % few == 0), problem.line_sides)
+    return _with_polygons(problem, sides)
+
+
+def with_every_side(problem: CapacityProblem) -> CapacityProblem:
+    """The problem with all sides of its lines' polygons among the limits: as exact as a plan, and far larger."""
+    return _with_polygons(problem, problem.line_sides)
+
+
+def _with_polygons(problem: CapacityProblem, sides: int) -> CapacityProblem:
     slack = float(np.cos(np.pi / sides))
     limits = [
         line_limit(problem, index, problem.lines[index].share_towards(angle), slack)

@@ -72,10 +72,18 @@ def explain(
     return reasons
 
 
-def full_rows(problem: CapacityProblem, energy_kwh: FloatArray) -> BoolArray:
-    """Which limit rows have nothing to spare: (R,)."""
+def full_rows(problem: CapacityProblem, all_kwh: FloatArray) -> BoolArray:
+    """Which limit rows have nothing to spare, (R,), at energies of all columns, (K + X,), kWh."""
     rows = problem.limit_rows
-    return np.asarray(rows.load_kwh(energy_kwh) >= rows.capacity_kwh - FULL_KWH)
+    return np.asarray(rows.load_kwh(all_kwh) >= rows.capacity_kwh - FULL_KWH)
+
+
+def held_entries(problem: CapacityProblem, all_kwh: FloatArray) -> tuple[IntArray, IntArray]:
+    """The full rows that hold back power columns: row and column of each such pair."""
+    rows = problem.limit_rows
+    row_of_entry = np.repeat(np.arange(rows.capacity_kwh.size), np.diff(rows.start))
+    holds = (rows.column < problem.columns) & (rows.coefficient > 0) & full_rows(problem, all_kwh)[row_of_entry]
+    return row_of_entry[holds], rows.column[holds]
 
 
 def _blocked(
@@ -83,25 +91,23 @@ def _blocked(
 ) -> dict[int, list[tuple[ReasonCode, str]]]:
     """For each short session that a full limit held back, which limits and when."""
     rows = problem.limit_rows
-    by_sessions = (rows.column < problem.columns) & (rows.coefficient > 0)
-    row_of_entry = np.repeat(np.arange(rows.capacity_kwh.size), np.diff(rows.start))[by_sessions]
-    column = rows.column[by_sessions]
-    session_of_entry = problem.column_session[column]
+    row, column = held_entries(problem, energy_kwh)
     idle = energy_kwh[column] < problem.max_energy_kwh[column] - FULL_KWH
-    held_back = full_rows(problem, energy_kwh)[row_of_entry] & idle & short[session_of_entry]
-    session, row = session_of_entry[held_back], row_of_entry[held_back]
+    held_back = idle & short[problem.column_session[column]]
+    session, row = problem.column_session[column][held_back], row[held_back]
     outranked = np.unique(session[_best_rank(problem, energy_kwh)[row] < _ranks(problem)[session]])
-    limit, step = rows.limit_index[row], rows.step_index[row]
-    order = np.lexsort((step, limit, session))
-    session, limit, step = session[order], limit[order], step[order]
+    # Sides of a line's polygon are one limit to whoever reads it.
+    first_of: dict[str, int] = {}
+    same = np.array([first_of.setdefault(limit.label, index) for index, limit in enumerate(problem.limits)], dtype=int)
+    limit, step = same[rows.limit_index[row]], rows.step_index[row]
+    session, limit, step = np.unique(np.stack((session, limit, step)), axis=1)
     ends = np.flatnonzero((np.diff(session) != 0) | (np.diff(limit) != 0)) + 1
     clock = _Clock(problem.grid)
     found: dict[int, list[tuple[ReasonCode, str]]] = defaultdict(list)
     for steps, first in zip(np.split(step, ends), np.concatenate(([0], ends)).tolist(), strict=True):
         if steps.size:
             held_by = problem.limits[limit[first]]
-            code = ReasonCode.GROUP_LIMIT if held_by.is_group else ReasonCode.CHARGER_LIMIT
-            found[int(session[first])].append((code, f"{held_by.label} limit {clock.ranges(steps)}"))
+            found[int(session[first])].append((held_by.code, f"{held_by.label} limit {clock.ranges(steps)}"))
     for index in outranked.tolist():
         found[index].append((ReasonCode.OUTRANKED, "outranked by priority"))
     return found

@@ -11,6 +11,7 @@ from models.domain.capacity import Phase
 from models.domain.demand import DemandCharge
 from models.domain.session import ChargingSession
 from models.domain.time_grid import FloatArray, IntArray, TimeGrid
+from models.domain.why import ReasonCode
 from optimizer.arrays import sums_by
 from optimizer.assets import VEHICLE_DISCHARGE, AssetArrays
 from optimizer.limit_rows import LimitRows, rows_of_limits
@@ -49,6 +50,13 @@ class CapacityLimit:
     others: CountedAssets | None = None
     connection_kw: float = np.inf
     excess_kw: FloatArray | None = None
+
+    @property
+    def code(self) -> ReasonCode:
+        """What it is to a session that it holds back."""
+        if self.line is not None:
+            return ReasonCode.LINE_LIMIT
+        return ReasonCode.GROUP_LIMIT if self.is_group else ReasonCode.CHARGER_LIMIT
 
     @property
     def label(self) -> str:

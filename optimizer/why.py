@@ -15,8 +15,8 @@ from models.domain.scenario import Scenario
 from models.domain.time_grid import FloatArray, IntArray
 from models.domain.why import Holding, ReasonCode, ServingChange, Why
 from models.errors import SolverError
-from optimizer.explain import FULL_KWH, full_rows
-from optimizer.extract import Outcome
+from optimizer.explain import FULL_KWH, held_entries
+from optimizer.extract import Outcome, flows_of
 from optimizer.options import OptimizeOptions, Strategy
 from optimizer.problem import CapacityProblem
 
@@ -41,31 +41,26 @@ def why(scenario: Scenario, options: OptimizeOptions, problem: CapacityProblem, 
         options: How.
         problem: The scenario as arrays, with all limits that held the plan down.
         outcome: What came of it. Changes are looked for where it is the optimum only: nobody can say what a heuristic
-            would do. Nor are they where lines hold currents as phasors, of which the limits have those sides only that
-            bind in this plan.
+            would do.
 
     Returns:
         What holds whom back, and the smallest changes that would have served who goes short.
     """
-    holdings = tuple(_holdings(problem, outcome))
+    all_kwh = problem.with_flows(outcome.energy_kwh, flows_of(problem, outcome))
+    holdings = tuple(_holdings(problem, outcome, all_kwh))
     if outcome.strategy != Strategy.OPTIMAL:
         return Why(holdings=holdings)
     # The heuristics and the checks do without the solver, which takes a moment to import.
     from optimizer.changes import smallest_changes  # noqa: PLC0415
 
     deadline = None if options.why_limit_s is None else time.perf_counter() + options.why_limit_s
-    delivered_kwh = problem.delivered_kwh(outcome.energy_kwh)
+    delivered_kwh = problem.delivered_kwh(*np.split(all_kwh, [problem.columns]))
     changes: dict[str, tuple[ServingChange, ...]] = {}
     left_out: list[str] = []
     for session in _worst_first(problem, delivered_kwh):
         session_id = problem.sessions[session].session_id
-        if problem.curved_lines:
-            left_out.append(session_id)
-            continue
         try:
-            changes[session_id] = smallest_changes(
-                scenario, options, problem, outcome.energy_kwh, session, deadline=deadline
-            )
+            changes[session_id] = smallest_changes(scenario, options, problem, all_kwh, session, deadline=deadline)
         except SolverError as error:
             logger.info("site=%s session=%s %s", scenario.site.site_id, session_id, error)
             left_out.append(session_id)
@@ -79,19 +74,19 @@ def _worst_first(problem: CapacityProblem, delivered_kwh: FloatArray) -> list[in
     return [session for session in order.tolist() if missing_kwh[session] > SHORT_KWH]
 
 
-def _holdings(problem: CapacityProblem, outcome: Outcome) -> Iterator[Holding]:
+def _holdings(problem: CapacityProblem, outcome: Outcome, all_kwh: FloatArray) -> Iterator[Holding]:
     """Stretches in which the same holds a session back at the same price, session by session."""
     if not problem.columns:
         return
     energy_kwh = outcome.energy_kwh
     at_bound = energy_kwh >= problem.max_energy_kwh - FULL_KWH
-    row = np.where(at_bound, NOBODY, _holding_row(problem, outcome))
+    row = np.where(at_bound, NOBODY, _holding_row(problem, outcome, all_kwh))
     limit = np.where(row == NOBODY, NOBODY, _at(problem.limit_rows.limit_index, row))
     price = np.where(at_bound, _known(outcome.bound_price_per_kwh, problem.columns), 0.0)
     price = np.where(
         row == NOBODY, price, _at(_known(outcome.shadow_price_per_kwh, problem.limit_rows.step_index.size), row)
     )
-    unmet_kwh = problem.reachable_energy_kwh - problem.delivered_kwh(energy_kwh)
+    unmet_kwh = problem.reachable_energy_kwh - problem.delivered_kwh(*np.split(all_kwh, [problem.columns]))
     new = (np.diff(problem.column_session) != 0) | (np.diff(limit) != 0) | (np.diff(at_bound.astype(np.int8)) != 0)
     new |= (np.diff(problem.column_step) != 1) | ~(np.abs(np.diff(np.nan_to_num(price))) < SAME_PRICE)
     first = np.concatenate(([0], np.flatnonzero(new) + 1))
@@ -128,22 +123,19 @@ def _holder(
         )
     if limit != NOBODY:
         held_by = problem.limits[limit]
-        return (ReasonCode.GROUP_LIMIT if held_by.is_group else ReasonCode.CHARGER_LIMIT), held_by.label
+        return held_by.code, held_by.label
     return (ReasonCode.STRATEGY if short else ReasonCode.OTHER_TIME), ""
 
 
-def _holding_row(problem: CapacityProblem, outcome: Outcome) -> IntArray:
+def _holding_row(problem: CapacityProblem, outcome: Outcome, all_kwh: FloatArray) -> IntArray:
     """For each column the full limit row that is dearest, the lowest level first: (K,), -1 where none is full."""
     rows = problem.limit_rows
-    row_of_entry = np.repeat(np.arange(rows.capacity_kwh.size), np.diff(rows.start))
-    entry = np.flatnonzero(full_rows(problem, outcome.energy_kwh)[row_of_entry])
-    price = np.nan_to_num(_known(outcome.shadow_price_per_kwh, rows.capacity_kwh.size))[row_of_entry[entry]]
-    members = np.array([np.count_nonzero(limit.share) for limit in problem.limits])[
-        rows.limit_index[row_of_entry[entry]]
-    ]
+    row, column = held_entries(problem, all_kwh)
+    price = np.nan_to_num(_known(outcome.shadow_price_per_kwh, rows.capacity_kwh.size))[row]
+    members = np.array([np.count_nonzero(limit.share) for limit in problem.limits])[rows.limit_index[row]]
     order = np.lexsort((-members, price))
     found = np.full(problem.columns, NOBODY)
-    found[rows.column[entry[order]]] = row_of_entry[entry[order]]
+    found[column[order]] = row[order]
     return found
 
 

@@ -9,6 +9,7 @@ const CODES = {
   charger_limit: (holder) => `${holder} is at its limit`,
   vehicle_limit: () => "the vehicle is at its own limit",
   group_limit: (holder) => `${holder} is full`,
+  line_limit: (holder) => `${holder} is full`,
   outranked_by_priority: (holder) => `higher priority comes first${holder ? ` under ${holder}` : ""}`,
   not_used_by_the_strategy: () => "the rule of thumb left room",
 };

@@ -22,6 +22,8 @@ class ReasonCode(StrEnum):
     """The vehicle is at its own limit."""
     GROUP_LIMIT = "group_limit"
     """A group that feeds the charger is at its limit."""
+    LINE_LIMIT = "line_limit"
+    """A conductor, winding or fuse on the way to the charger is at its limit in ampere."""
     OUTRANKED = "outranked_by_priority"
     """Sessions of higher priority draw under the limit that holds it back."""
     STRATEGY = "not_used_by_the_strategy"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,7 +12,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from models.domain.group import CapacityGroup
+from models.domain.asset import BaseLoad
+from models.domain.connection import Connection
+from models.domain.group import CapacityGroup, LimitCounts
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule
 from models.domain.session import ChargingSession
@@ -20,7 +23,7 @@ from models.domain.why import ChangeKind, ReasonCode, ServingChange, Why
 from models.errors import InputError
 from optimizer.changes import raised
 from optimizer.engine import optimize
-from optimizer.options import LimitMode, OptimizeOptions, Strategy
+from optimizer.options import LimitMode, LineForm, OptimizeOptions, PilotMode, Strategy
 from optimizer.prepare import prepare
 from optimizer.problem import CapacityProblem
 from optimizer.why import SHORT_KWH
@@ -30,11 +33,15 @@ from tests.builders import (
     make_charger,
     make_forecast,
     make_scenario,
+    make_series,
     make_session,
     make_site,
+    make_storage,
     make_tariff,
 )
 from tests.properties.strategies import Case, cases
+from tests.properties.test_assets import OPTIONS as ASSET_OPTIONS
+from tests.properties.test_assets_on_lines import sites as sites_with_assets
 
 WHY = OptimizeOptions(raster=HOUR, why=True)
 MINUTE = timedelta(minutes=1)
@@ -308,3 +315,96 @@ def most_delivered(problem: CapacityProblem, floor_kwh: FloatArray) -> float | N
         method="highs-ipm",
     )
     return None if found.status == 2 else -float(found.fun or 0.0)
+
+
+class TestLinesAndAssets:
+    """Limits in ampere, and what else is on a site, hold sessions back as well."""
+
+    @pytest.mark.parametrize("form", LineForm)
+    def test_a_raise_of_a_line_serves(self, form: LineForm) -> None:
+        """Two cars between lines share L1, and both go short; with L1 higher by what is said, either lacks nothing.
+
+        32 A on L1 are sqrt(3) times the current of each, 7.36 kWh in an hour; they ask for 8 kWh.
+        """
+        chargers = [make_charger(f"C{n}", connection=Connection(text)) for n, text in enumerate(("L1-L2", "L3-L1"))]
+        group = CapacityGroup(group_id="main", current_limit_a=(32.0, 1000.0, 1000.0))
+        scenario = make_scenario(
+            site=make_site(groups=[group], chargers=chargers),
+            sessions=[
+                make_session(f"S{n}", charger_id=f"C{n}", departure=MORNING + HOUR, energy_kwh=8.0) for n in range(2)
+            ],
+        )
+        options = replace(WHY, line_form=form)
+        plan = optimize(scenario, options)
+        assert plan.why is not None
+
+        for result in plan.sessions:
+            if result.unmet_energy_kwh > 1e-3:
+                assert ReasonCode.LINE_LIMIT in result.reason_codes
+                change = plan.why.changes[result.session.session_id][-1]
+                assert change.limits == ("line main L1",)
+                higher = replace(group, current_limit_a=(32.0 + change.more_kw / 0.23, 1000.0, 1000.0))
+                again = optimize(replace(scenario, site=replace(scenario.site, groups=(higher,))), options)
+                assert again.unmet_energy_kwh <= plan.unmet_energy_kwh - result.unmet_energy_kwh + 1e-4
+                full_a = 8.0 / 0.23 / math.sqrt(3)
+                other_kwh = plan.delivered_energy_kwh - result.delivered_energy_kwh
+                needed_a = full_a + other_kwh / 0.23 / math.sqrt(3)
+                if form is LineForm.POLYGON:
+                    # The most energy goes to both alike until both are full.
+                    needed_a = math.sqrt(3) * full_a
+                assert change.more_kw == pytest.approx((needed_a - 32.0) * 0.23, rel=0.01)
+                assert result.reason == "line main L1 limit 09:00-10:00"
+
+    def test_beside_a_building_and_a_battery(self) -> None:
+        """10 kW for a building of 6, then 4 kW leave a car 10 of 30 kWh: it needs 10 kW more in both hours.
+
+        The battery has to be as full in the end as it was, so that it helps nobody.
+        """
+        scenario = make_scenario(
+            site=make_site(
+                groups=[CapacityGroup(group_id="main", import_limit_kw=10.0, limit_counts=LimitCounts.TOTAL)],
+                base_loads=[BaseLoad(asset_id="building", group_id="main")],
+                storages=[make_storage()],
+            ),
+            sessions=[make_session(energy_kwh=30.0)],
+            base_load_kw={"building": make_series((6.0, 4.0))},
+        )
+
+        why = explained(scenario, replace(WHY, start=MORNING, end=MORNING + 2 * HOUR))
+
+        (change,) = why.changes["S1"]
+        assert (change.kind, change.limits, change.more_kw) == (ChangeKind.CAPACITY, ("group main",), 10.0)
+        assert {one.code for one in why.holdings} == {ReasonCode.GROUP_LIMIT}
+
+
+@settings(max_examples=25, deadline=None)
+@given(sites_with_assets())
+def test_raises_beside_assets_serve(site: tuple[object, Scenario]) -> None:
+    """Whatever hangs on a site: limits raised as is said, the least unmet energy falls by what the session lacked."""
+    _, scenario = site
+    options = replace(ASSET_OPTIONS, why=True, pilots=PilotMode.CONTINUOUS)
+    plan = optimize(scenario, options)
+    assert plan.why is not None
+
+    (group,) = scenario.site.groups
+    assert group.current_limit_a is not None
+    for result in plan.sessions:
+        for change in plan.why.changes.get(result.session.session_id, ()):
+            if change.kind is ChangeKind.DEPARTURE:
+                continue
+            more_a = [change.more_kw / 0.23 * (f"line main L{n}" in change.limits) for n in (1, 2, 3)]
+            first, second, third = (limit + more for limit, more in zip(group.current_limit_a, more_a, strict=True))
+            more_kw = change.more_kw * ("group main" in change.limits)
+            higher = replace(
+                group,
+                current_limit_a=(first, second, third),
+                import_limit_kw=None if group.import_limit_kw is None else group.import_limit_kw + more_kw,
+            )
+            lines = tuple(
+                replace(one, limit_a=one.limit_a + change.more_kw / 0.23 * ("line neutral" in change.limits))
+                for one in scenario.site.line_limits
+            )
+            changed = replace(scenario, site=replace(scenario.site, groups=(higher,), line_limits=lines))
+            again = optimize(changed, replace(options, why=False))
+            lacked_kwh = result.unmet_energy_kwh
+            assert again.unmet_energy_kwh <= plan.unmet_energy_kwh - lacked_kwh + 1e-3
