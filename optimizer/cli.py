@@ -125,7 +125,7 @@ def solve(
         bool,
         typer.Option("--why", help="Write why.json: what holds whom back, and what would have served who goes short"),
     ] = False,
-    why_limit: Annotated[float | None, typer.Option(help="Wall time for finding what would, s [default: none]")] = None,
+    why_limit: Annotated[float, typer.Option(help="Wall time for finding what would, s")] = 60.0,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:

@@ -49,6 +49,8 @@ def with_least_violation(
     Raises:
         SolverError: Nothing was found in time.
     """
+    if problem.assets is None:
+        return problem, ()
     rows = _relieved_rows(problem)
     if not rows.size:
         return problem, ()
@@ -59,8 +61,7 @@ def with_least_violation(
         solution = solve(program, solver)
         if _goes_both_ways(problem, program, solution.column_value):
             # Energy turned into heat would bring an excess down that no battery can.
-            assets = replace(problem.assets, keeps_one_way=True) if problem.assets is not None else None
-            problem = replace(problem, assets=assets)
+            problem = replace(problem, assets=replace(problem.assets, keeps_one_way=True))
             program = _elastic(problem, options, rows)
             solution = solve(program, solver.left_since(began))
     value = solution.column_value
