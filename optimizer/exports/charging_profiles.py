@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from models.domain.capacity import SINGLE_PHASES, Phase
 from models.domain.group import Charger, Site
 from models.units import THREE_PHASES, kilowatts_to_amperes, kilowatts_to_watts
 from optimizer.export_options import ProfileOptions, RateUnit
@@ -124,14 +123,24 @@ def _ocpp201(begin_s: int, periods: list[Json], unit: RateUnit) -> Json:
 
 def _ocpp_period(period: Period, charger: Charger, site: Site, options: ProfileOptions) -> Json:
     written: Json = {"startPeriod": period.offset_s, "limit": _limit(period, charger, site, options)}
-    if options.unit is RateUnit.A or charger.phases is not Phase.UNKNOWN:
+    if options.unit is RateUnit.A or charger.wiring is not None:
         written["numberPhases"] = _conductors(charger)
     return written
 
 
 def _conductors(charger: Charger) -> int:
     """How many phases carry the current; three where nobody knows, which gives the lowest current on each."""
-    return 1 if charger.phases in SINGLE_PHASES else THREE_PHASES
+    wiring = charger.wiring
+    if wiring is None:
+        return THREE_PHASES
+    return 1 if wiring.is_between_lines else len(wiring.lines)
+
+
+def _amperes_per_kw(charger: Charger, site: Site) -> float:
+    """Current of 1 kW on each of its conductors, A."""
+    if charger.wiring is None:
+        return kilowatts_to_amperes(1.0, voltage_v=site.nominal_voltage_v, conductors=THREE_PHASES)
+    return max(map(abs, charger.wiring.currents_a_per_kw(site.nominal_voltage_v, charger.voltage_v)))
 
 
 def _limit(period: Period, charger: Charger, site: Site, options: ProfileOptions) -> float:
@@ -139,7 +148,7 @@ def _limit(period: Period, charger: Charger, site: Site, options: ProfileOptions
     if options.unit is RateUnit.W:
         value = kilowatts_to_watts(period.power_kw)
     else:
-        value = kilowatts_to_amperes(period.power_kw, voltage_v=site.nominal_voltage_v, conductors=_conductors(charger))
+        value = period.power_kw * _amperes_per_kw(charger, site)
     return math.floor(value * TENTHS * (1 + RELATIVE_NOISE)) / TENTHS
 
 

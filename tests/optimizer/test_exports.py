@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from ocpp.messages import Call, validate_payload
 
 from models.domain.capacity import Phase
+from models.domain.connection import Connection
 from models.domain.group import CapacityGroup, Site
 from models.errors import InputError
 from optimizer import OptimizeOptions, optimize
@@ -113,6 +114,27 @@ class TestProfiles:
         Where nobody knows the phases, the lower current is safe.
         """
         site = make_site(chargers=[make_charger(phases=phases)])
+
+        request: Any = ocpp201_profiles(planned(("S1", 0, 2, 11.0)), site, AMPERES)[0]["request"]
+
+        period = request["chargingProfile"]["chargingSchedule"][0]["chargingSchedulePeriod"][0]
+        assert period == {"startPeriod": 0, "limit": limit_a, "numberPhases": conductors}
+
+    @pytest.mark.parametrize(
+        ("connection", "voltage_v", "conductors", "limit_a"),
+        [
+            ("L1-N", None, 1, 47.8),
+            ("L2-L3-L1", None, 3, 15.9),
+            ("L1-L2-N", None, 2, 23.9),
+            ("L1-L2", None, 1, 27.6),
+            ("L1-L2", 208.0, 1, 52.8),
+        ],
+    )
+    def test_amperes_of_connections(
+        self, connection: str, voltage_v: float | None, conductors: int, limit_a: float
+    ) -> None:
+        """The same 11 kW on one line, three, and two; between two lines they are 27.61 A at 398 V, 52.88 A at 208 V."""
+        site = make_site(chargers=[make_charger(connection=Connection(connection), voltage_v=voltage_v)])
 
         request: Any = ocpp201_profiles(planned(("S1", 0, 2, 11.0)), site, AMPERES)[0]["request"]
 
