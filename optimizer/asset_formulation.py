@@ -13,6 +13,9 @@ from optimizer.assets import NOWHERE, STORAGE_DISCHARGE, VEHICLE_DISCHARGE, Asse
 from optimizer.linear_program import LinearProgram, ProgramBuilder, Rows, Terms
 from optimizer.problem import CapacityProblem
 
+SHORT_OF_STORAGES = "short_kwh"
+"""The variable of what batteries lack at the end."""
+
 
 def declare_assets(builder: ProgramBuilder, problem: CapacityProblem, *, priced: bool) -> None:
     """Declare the variables of everything beside plain charging.
@@ -37,7 +40,7 @@ def declare_assets(builder: ProgramBuilder, problem: CapacityProblem, *, priced:
         builder.variable("stored_kwh", lower=lower, upper=upper)
         wanting = _wanting(assets)
         if wanting.size:
-            builder.variable("short_kwh", upper=(stores.wanted_final_kwh - stores.least_final_kwh)[wanting])
+            builder.variable(SHORT_OF_STORAGES, upper=(stores.wanted_final_kwh - stores.least_final_kwh)[wanting])
         if one_way_states(problem).size:
             builder.variable("is_charging", upper=np.ones(one_way_states(problem).size), integer=True)
     if assets.meters is not None:
@@ -158,7 +161,7 @@ def final_energy(builder: ProgramBuilder, assets: AssetArrays) -> Rows:
     each = np.ones(wanting.size)
     terms = (
         Terms(row=row, column=builder.columns("stored_kwh")[stores.first[wanting + 1] - 1], coefficient=each),
-        Terms(row=row, column=builder.columns("short_kwh"), coefficient=each),
+        Terms(row=row, column=builder.columns(SHORT_OF_STORAGES), coefficient=each),
     )
     return Rows.of_terms(terms, lower=stores.wanted_final_kwh[wanting], upper=np.full(wanting.size, np.inf))
 
@@ -427,7 +430,7 @@ def idle_cost(problem: CapacityProblem) -> Mapping[str, FloatArray]:
 def short_of_storages(problem: CapacityProblem) -> Mapping[str, FloatArray]:
     """What batteries lack at the end counts like unmet energy of a session with a weight of 1."""
     wanting = 0 if problem.assets is None else _wanting(problem.assets).size
-    return {"short_kwh": np.ones(wanting)} if wanting else {}
+    return {SHORT_OF_STORAGES: np.ones(wanting)} if wanting else {}
 
 
 def balance_terms(builder: ProgramBuilder, problem: CapacityProblem) -> list[Terms]:

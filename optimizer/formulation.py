@@ -8,12 +8,14 @@ the symbols, the units and the reasons.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from models.domain.time_grid import FloatArray
 from models.units import SECONDS_PER_HOUR
 from optimizer.asset_formulation import (
+    SHORT_OF_STORAGES,
     add_asset_families,
     asset_cost,
     balance_terms,
@@ -26,7 +28,7 @@ from optimizer.asset_formulation import (
 )
 from optimizer.assets import VEHICLE_DISCHARGE
 from optimizer.linear_program import LinearProgram, ProgramBuilder, Rows, Terms
-from optimizer.options import Stage, stage_of_class
+from optimizer.options import SERVICE_STAGES, Stage, stage_of_class
 from optimizer.pilot_program import add_pilots, declare_pilots
 from optimizer.problem import CapacityProblem
 from optimizer.recourse import declare_recourse, expected_unmet, recourse_balance, recourse_limit
@@ -90,11 +92,15 @@ def formulate(
 def _costs(
     problem: CapacityProblem, stages: tuple[Stage, ...], *, by_class: bool
 ) -> Iterator[tuple[str, Mapping[str, FloatArray]]]:
-    """Name and cost of each stage; unmet energy class by class where there are several."""
+    """Name and cost of each stage; what counts unmet energy class by class where there are several."""
     for stage in stages:
-        if stage is Stage.UNMET_ENERGY and by_class:
+        if stage in SERVICE_STAGES and by_class:
             for rank in np.unique(problem.priority_class).tolist():
-                yield stage_of_class(rank), _unmet_energy_of_class(problem, rank)
+                mine = np.where(problem.priority_class == rank, problem.priority, 0.0)
+                # A storage that is to be filled counts like a session of the first class.
+                storages = rank == problem.priority_class.min()
+                cost = OBJECTIVES[stage](replace(problem, priority=mine))
+                yield stage_of_class(rank, stage), cost if storages else _without_storages(cost)
         else:
             yield stage.value, OBJECTIVES[stage](problem)
 
@@ -220,9 +226,8 @@ def _likely_unmet(problem: CapacityProblem) -> Mapping[str, FloatArray]:
     return {"unmet_kwh": problem.priority, "energy_kwh": lost}
 
 
-def _unmet_energy_of_class(problem: CapacityProblem, rank: int) -> Mapping[str, FloatArray]:
-    """sum_(s of the class) priority[s] * unmet_kwh[s], kWh."""
-    return {"unmet_kwh": np.where(problem.priority_class == rank, problem.priority, 0.0)}
+def _without_storages(cost: Mapping[str, FloatArray]) -> Mapping[str, FloatArray]:
+    return {name: values for name, values in cost.items() if name != SHORT_OF_STORAGES}
 
 
 def has_classes(problem: CapacityProblem) -> bool:

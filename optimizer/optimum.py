@@ -295,8 +295,7 @@ def _worth(duals: Mapping[str, FloatArray], unserved_value_per_kwh: float) -> di
     """
     unmet = [name for name in duals if name.startswith(Stage.UNMET_ENERGY)]
     for stage in (Stage.EXPECTED_UNMET, Stage.LIKELY_UNMET):
-        if stage in duals:
-            unmet = [stage]
+        unmet = [name for name in duals if name.startswith(stage)] or unmet
     if not unmet:
         return None
     worth = dict.fromkeys(unmet, unserved_value_per_kwh)

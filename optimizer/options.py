@@ -105,9 +105,9 @@ EXCESS_STAGES = ("over_connection_kwh", "over_capacity_kwh")
 They come before every objective, where there is any."""
 
 
-def stage_of_class(rank: int) -> str:
+def stage_of_class(rank: int, stage: Stage = Stage.UNMET_ENERGY) -> str:
     """The stage that counts the unmet energy of a priority class, where there are several."""
-    return f"{Stage.UNMET_ENERGY}_class_{rank}"
+    return f"{stage}_class_{rank}"
 
 
 SERVICE_STAGES = (Stage.UNMET_ENERGY, Stage.EXPECTED_UNMET, Stage.LIKELY_UNMET)

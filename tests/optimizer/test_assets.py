@@ -348,6 +348,21 @@ class TestStorage:
         assert figures(battery.stored_kwh) == [10.0, 5.0]
         assert plan.energy_cost == pytest.approx(0.2 * 11 + 0.3 * 1)
 
+    @pytest.mark.parametrize("ranks", [(0, 0), (0, 1), (2, 5)])
+    def test_it_is_filled_whatever_classes_sessions_have(self, ranks: tuple[int, int]) -> None:
+        """5 kWh are wanted in an empty battery by the end: they are bought, though nobody would get less without."""
+        scenario = scenario_with(
+            storages=[make_storage(energy_kwh=0.0, final_energy_kwh=5.0)],
+            sessions=[
+                replace(make_session(f"S{one}", charger_id="C1", energy_kwh=1.0), priority_class=rank)
+                for one, rank in enumerate(ranks)
+            ],
+        )
+
+        plan = optimize(scenario, TWO_HOURS)
+
+        assert asset(plan, "battery").short_kwh == pytest.approx(0.0, abs=1e-6)
+
     def test_losses_count(self) -> None:
         """With 0.9 each way 5 kWh give back 4.05: at 0.20 and 0.30 that saves 0.215; at 0.25 and 0.30 it would lose."""
         pays = scenario_with(storages=[make_storage(efficiency=0.9)], base_load_kw={"building": (6, 6)})

@@ -371,6 +371,27 @@ def test_the_order_of_the_objective_can_be_chosen() -> None:
     assert by_step(optimize(one_session(2, prices=(0.20, 0.20)), options)) == pytest.approx([10.0, 0.0])
 
 
+def test_classes_come_before_weights_in_what_is_expected_too() -> None:
+    """10 kW for two hours, of which the second may be halved, and 10 kWh for each of two.
+
+    The first class lacks nothing even then, though a kWh of the second weighs ten times as much; that lacks 5 kWh in
+    one of two cases.
+    """
+    site = make_site(
+        groups=[CapacityGroup(group_id="main", import_limit_kw=10.0)], chargers=[make_charger("C1"), make_charger("C2")]
+    )
+    sessions = [
+        replace(make_session("S1", charger_id="C1"), priority_class=0),
+        replace(make_session("S2", charger_id="C2"), priority_class=1, priority=10.0),
+    ]
+    options = prepared(Surprise(probability=0.5, capacity_share=0.5))
+
+    plan = optimize(make_scenario(site=site, sessions=sessions), replace(options, raster=timedelta(hours=1)))
+
+    expected = {stage.name: stage.value for stage in plan.stages if stage.name.startswith("expected")}
+    assert expected == pytest.approx({"expected_unmet_class_0": 0.0, "expected_unmet_class_1": 25.0}, abs=1e-5)
+
+
 def test_the_window_bounds_every_surprise() -> None:
     """Nobody stays beyond the end of the window, however late a surprise lets them leave."""
     options = replace(
