@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _compared(results: Results, part: str) -> list[Compared]:
-    return cast("list[Compared]", results.of(part))
+    return sorted(cast("list[Compared]", results.of(part)), key=lambda case: case["columns"])
 
 
 def tables(results: Results) -> Iterator[Figures]:
