@@ -149,7 +149,7 @@ def advise(
                 asked_value_per_kwh=_first_value(more) if asked_kw else 0.0,
             )
         )
-    return Advice(blocks=tuple(advice), asked_value=at_stated.value - asked.value)
+    return Advice(blocks=tuple(advice), asked_value=max(0.0, at_stated.value - asked.value))
 
 
 def _first_value(more: tuple[ValueStep, ...] | None) -> float | None:
