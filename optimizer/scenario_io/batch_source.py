@@ -15,16 +15,22 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, TypeAdapter
 
+from models.domain.asset import Asset
 from models.domain.capacity import CapacityForecasts
 from models.domain.group import Site
 from models.domain.scenario import Scenario
+from models.domain.series import Series
 from models.domain.tariff import EnergyTariff
 from models.errors import FileInputError, InputError
 from models.oscp.v20 import UpdateGroupCapacityForecast
+from optimizer.scenario_io.asset_schemas import AssetPowerRow, CarbonRow, TariffFile
 from optimizer.scenario_io.checks import (
     SITE_FILE,
+    TARIFF_FILE,
     check_site,
+    read_carbon,
     read_forecast,
+    read_powers,
     read_prices,
     read_sessions,
     session_notes,
@@ -33,11 +39,18 @@ from optimizer.scenario_io.checks import (
 from optimizer.scenario_io.files import read_json, require_folder
 from optimizer.scenario_io.forecast_table import ForecastRow, to_messages
 from optimizer.scenario_io.row_schemas import PriceRow, SessionRow
-from optimizer.scenario_io.scenarios import LoadedScenario, ignored_columns_note, load_scenario, read_messages
+from optimizer.scenario_io.scenarios import (
+    LoadedScenario,
+    ignored_columns_note,
+    load_scenario,
+    read_messages,
+    with_tariff,
+)
 from optimizer.scenario_io.site_schemas import SiteFile
 from optimizer.scenario_io.tables import Table, TableParts
 
 SITES, SESSIONS, PRICES, FORECASTS = "sites", "sessions", "prices", "forecasts"
+TARIFFS, GENERATION, BASE_LOAD, CARBON = "tariffs", "generation", "base_load", "carbon"
 SITE_KEY, DAY_KEY = "site_id=", "day="
 TABLE_SUFFIXES = (".csv", ".parquet")
 FORECAST_SUFFIXES = (*TABLE_SUFFIXES, ".json")
@@ -48,6 +61,7 @@ KEPT_PARTS = 4
 
 RowT = TypeVar("RowT", bound=BaseModel)
 _Site = TypeAdapter(SiteFile)
+_Tariff = TypeAdapter(TariffFile)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +111,8 @@ class FolderSource:
 class PartitionedSource:
     """Tables whose folders are named ``site_id=SITE/day=YYYY-MM-DD``; each partition of ``sessions`` is a scenario.
 
-    ``sites``, ``prices`` and ``forecasts`` are taken from the first of ``site_id=SITE/day=DAY``, ``site_id=SITE``,
-    ``day=DAY`` and the folder of the table itself that holds files: what many scenarios share is there once.
+    All other tables are taken from the first of ``site_id=SITE/day=DAY``, ``site_id=SITE``, ``day=DAY`` and the folder
+    of the table itself that holds files: what many scenarios share is there once.
 
     Args:
         root: The folder above the tables.
@@ -131,7 +145,19 @@ class PartitionedSource:
         notes += (*ignored_columns_note(table), *session_notes(sessions, site))
         tariff, price_notes, price_file = self._tariff(key, site.time_zone)
         messages, forecasts = self._forecasts(key, site)
-        scenario = Scenario(site=site, sessions=sessions, tariff=tariff, forecasts=forecasts)
+        scenario = Scenario(
+            site=site,
+            sessions=sessions,
+            tariff=tariff,
+            forecasts=forecasts,
+            generation_kw=self._powers(key, GENERATION, "generator", site.generators, site.time_zone),
+            base_load_kw=self._powers(key, BASE_LOAD, "base load", site.base_loads, site.time_zone),
+            carbon_kg_per_kwh=self._carbon(key, site.time_zone),
+        )
+        paths = self._found(TARIFFS, key, (TARIFF_FILE,))
+        with self._naming(paths):
+            for path in paths:
+                scenario, price_file = with_tariff(scenario, read_json(path, _Tariff), price_file)
         return LoadedScenario(scenario=scenario, notes=(*notes, *price_notes), messages=messages, price_file=price_file)
 
     def files(self, key: ScenarioKey) -> Iterator[Path]:
@@ -140,6 +166,9 @@ class PartitionedSource:
         yield from self._found(SESSIONS, key, TABLE_SUFFIXES, levels=1)
         yield from self._found(PRICES, key, TABLE_SUFFIXES)
         yield from self._found(FORECASTS, key, FORECAST_SUFFIXES)
+        yield from self._found(TARIFFS, key, (TARIFF_FILE,))
+        for table in (GENERATION, BASE_LOAD, CARBON):
+            yield from self._found(table, key, TABLE_SUFFIXES)
 
     def _site(self, key: ScenarioKey) -> tuple[Site, tuple[str, ...]]:
         paths = self._found(SITES, key, (SITE_FILE,))
@@ -160,6 +189,20 @@ class PartitionedSource:
         with self._naming(paths):
             tariff, notes = _read_tariff(paths, _modified(paths), zone)
         return tariff, notes, self._relative(paths[0])
+
+    def _powers(
+        self, key: ScenarioKey, table: str, kind: str, assets: Sequence[Asset], zone: ZoneInfo
+    ) -> dict[str, Series]:
+        """Powers of a site's assets of one kind; what sites share may be there for those that have no such asset."""
+        paths = self._found(table, key, TABLE_SUFFIXES) if assets else ()
+        with self._naming(paths):
+            rows = _opened(paths, AssetPowerRow) if paths else None
+            return read_powers(rows, [asset.asset_id for asset in assets], kind, zone)
+
+    def _carbon(self, key: ScenarioKey, zone: ZoneInfo) -> Series | None:
+        paths = self._found(CARBON, key, TABLE_SUFFIXES)
+        with self._naming(paths):
+            return read_carbon(_opened(paths, CarbonRow), zone) if paths else None
 
     def _forecasts(
         self, key: ScenarioKey, site: Site

@@ -20,6 +20,7 @@ from tests.optimizer.scenario_folder import (
     PRICE_HEADER,
     ROW,
     block_json,
+    group_json,
     message_json,
     session_frame,
     site_json,
@@ -215,6 +216,58 @@ class TestPartitions:
         one, other = (optimize(loaded.scenario) for loaded in (open_source(root).load(KEY), load_scenario(folder)))
 
         np.testing.assert_array_equal(one.power_kw, other.power_kw)
+
+    def test_assets_carbon_and_tariffs(self, tmp_path: Path) -> None:
+        """A site with the sun, a building, carbon and a demand charge is planned as its folder; others are without."""
+        root = write_partitions(tmp_path / "set", days=1)
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        group = {**group_json("main"), "limit_counts": "TOTAL"}
+        site = site_json(
+            groups=[group],
+            generators=[{"asset_id": "sun", "group_id": "main"}],
+            base_loads=[{"asset_id": "hall", "group_id": "main"}],
+        )
+        window = "2026-03-02T00:00:00+01:00,2026-03-04T00:00:00+01:00"
+        power = "asset_id,start,end,power_kw"
+        tables = {
+            "generation": (power, f"sun,{window},3"),
+            "base_load": (power, f"hall,{window},5"),
+            "carbon": ("start,end,carbon_kg_per_kwh", f"{window},0.4"),
+        }
+        tariff = {"name": "flat", "energy": [{"import_price_per_kwh": 0.2}]}
+        tariff["demand_charges"] = [{"charge_id": "peak", "price_per_kw": 2.0, "peak_so_far_kw": 1.0}]
+        site_folder = KEY.name.split("/", maxsplit=1)[0]
+        for place in (folder, root / "sites" / site_folder):
+            write_json(place / "site.json", site)
+        (folder / "sessions.csv").write_bytes((root / "sessions" / KEY.name / "part-0.csv").read_bytes())
+        for name, lines in tables.items():
+            write_csv(folder / f"{name}.csv", *lines)
+            (root / name / site_folder).mkdir(parents=True)
+            write_csv(root / name / site_folder / "all.csv", *lines)
+        (root / "tariffs").mkdir()
+        for path in (folder / "tariff.json", root / "tariffs" / "tariff.json"):
+            write_json(path, tariff)
+
+        source = open_source(root)
+        one, other = (optimize(loaded.scenario) for loaded in (source.load(KEY), load_scenario(folder)))
+
+        assert one.total_cost == pytest.approx(other.total_cost)
+        assert one.costs == other.costs
+        assert one.costs is not None
+        assert one.costs.demand_cost > 0
+        assert one.costs.carbon_kg > 0
+        assert [asset.asset_id for asset in one.assets] == ["sun", "hall"]
+        assert {path.name for path in source.files(KEY)} >= {"all.csv", "tariff.json"}
+
+    def test_an_asset_of_which_nothing_is_said(self, tmp_path: Path) -> None:
+        """The table that lacks is named."""
+        root = write_partitions(tmp_path, days=1)
+        site = site_json(base_loads=[{"asset_id": "hall", "group_id": "main"}])
+        write_json(root / "sites" / KEY.name.split("/", maxsplit=1)[0] / "site.json", site)
+
+        with pytest.raises(FileInputError, match=r"base_load.*hall"):
+            open_source(root).load(KEY)
 
     @pytest.mark.parametrize(
         ("place", "lines", "names"),
