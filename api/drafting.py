@@ -110,6 +110,7 @@ def drafted(task: Task, solve: Solve = optimize, advise: Advise | None = in_shor
         unread=(),
         expected={stored.session_id: state.expected_at(schedule.grid.start, stored, plan) for stored in work.sessions},
         assumed_kw=situation.load_kw,
+        courses={one.storage.asset_id: one.course_until(schedule.grid.start) for one in state.storages_of(site, plan)},
     )
     stored = _stored(work, situation, schedule, now)
     messages, sent = _messages(work, situation, schedule, state, stored.plan_id)
@@ -140,6 +141,8 @@ def require_that_it_still_holds(task: Task, draft: Draft, newest: SiteWork) -> N
         return
     later = tuple(event for event in newest.events if event.version > draft.plan.version)
     site, state, _ = folded(replace(newest, snapshot=draft.snapshot, events=later, plan=None), task.now)
+    # What was measured of storages meanwhile is of the next plan: another state breaks no limit.
+    state = replace(state, stored=state_from_json(draft.snapshot).stored)
     known = situation_of(newest, site, state, now=task.now, rules=task.rules, previous=None)
     if known is None:
         raise VerificationError(("nothing is to be planned any more",))
@@ -182,6 +185,8 @@ def _reason(work: SiteWork, site: Site, state: SiteState, plan: Schedule | None,
     if work.site.due_at is not None and work.site.due_at <= task.now:
         return "edge"
     if _load_drifts(work, site, state, task) or (plan is not None and _delivery_drifts(work, state, plan, task.rules)):
+        return "drift"
+    if any(one.has_drifted(task.rules.drift_kwh) for one in state.storages_of(site, plan)):
         return "drift"
     return ""
 

@@ -131,7 +131,7 @@ class Settings(BaseSettings):
     drift_kwh: float = Field(
         default=1.0,
         gt=0,
-        description="Deviation of delivered energy from the plan at which a site is planned anew, kWh",
+        description="Deviation of delivered or stored energy from the plan at which a site is planned anew, kWh",
     )
     drift_kw: float = Field(
         default=1.0, gt=0, description="Change of measured non-flexible power at which a site is planned anew, kW"

@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from api.records import Event, EventKind, StoredSession
+from api.storages import StorageRecord, Stored
 from models.domain import CapacityForecasts, CapacityKind, ChargingSession, Phase, Schedule, Site
 from models.domain.capacity import SINGLE_PHASES
 from models.domain.measurement import (
@@ -23,6 +24,7 @@ from models.domain.measurement import (
     FlowDirection,
     MeterKey,
     PowerReading,
+    StoredEnergyReading,
 )
 from models.errors import CapacityOptimizerError, shortened
 from models.oscp.v20 import (
@@ -32,6 +34,7 @@ from models.oscp.v20 import (
     to_capacity_forecast,
     to_energy_readings,
     to_power_readings,
+    to_stored_energy_readings,
 )
 from models.units import SECONDS_PER_HOUR
 from optimizer.scenario_io import SessionRow
@@ -107,6 +110,8 @@ class SiteState:
         asked: By group, the blocks of the capacity that was asked for last, as JSON.
         expected: By session, what it was to have when the plan in force began.
         assumed_kw: By group, the non-flexible load that the plan in force was made for.
+        stored: By storage, what it was last measured to hold.
+        courses: By storage, what it is believed to have held up to the begin of the plan in force.
     """
 
     forecasts: CapacityForecasts = field(default_factory=CapacityForecasts)
@@ -121,6 +126,8 @@ class SiteState:
     asked: Mapping[str, str] = field(default_factory=dict)
     expected: Mapping[str, Delivered] = field(default_factory=dict)
     assumed_kw: Mapping[str, float] = field(default_factory=dict)
+    stored: Mapping[str, Stored] = field(default_factory=dict)
+    courses: Mapping[str, tuple[Stored, ...]] = field(default_factory=dict)
 
     def after(self, events: Iterable[Event], site: Site, sessions: Iterable[StoredSession]) -> SiteState:
         """The state after some more messages, in their order.
@@ -199,6 +206,23 @@ class SiteState:
         since_kwh = 0.0 if plan is None else planned_energy_kwh(plan, stored.session_id, known.until, start)
         return replace(known, energy_kwh=known.energy_kwh + since_kwh, until=max(start, known.until))
 
+    def storages_of(self, site: Site, plan: Schedule | None) -> tuple[StorageRecord, ...]:
+        """What is known of each storage of a site.
+
+        Args:
+            site: The storages.
+            plan: The plan in force.
+        """
+        return tuple(
+            StorageRecord(
+                storage=storage,
+                measured=self.stored.get(storage.asset_id),
+                course=self.courses.get(storage.asset_id, ()),
+                plan=plan,
+            )
+            for storage in site.storages
+        )
+
 
 def planned_energy_kwh(plan: Schedule, session_id: str, start: datetime, end: datetime) -> float:
     """What a plan gives a session between two instants, kWh; zero where the plan does not know it."""
@@ -224,6 +248,8 @@ class _Fold:
         self._flows = dict(state.flows)
         self._powers = dict(state.powers)
         self._unanswered = dict(state.unanswered)
+        self._storage_ids = {storage.asset_id for storage in site.storages}
+        self._stored = {key: value for key, value in state.stored.items() if key in self._storage_ids}
         self.unread = list(state.unread)
         self.charged: list[Charged] = []
 
@@ -236,6 +262,7 @@ class _Fold:
             powers = to_power_readings(assets, voltage_v=self._site.nominal_voltage_v)
             self._take_energy(to_energy_readings(assets), event)
             self._take_powers(powers, event)
+            self._take_stored(to_stored_energy_readings(assets), event)
         else:
             groups = UpdateGroupMeasurements.model_validate_json(event.body)
             self._take_energy(to_energy_readings(groups), event)
@@ -252,6 +279,7 @@ class _Fold:
             powers=self._powers,
             unanswered=self._unanswered,
             unread=tuple(self.unread[-MAX_NOTES:]),
+            stored=self._stored,
         )
 
     def _take_forecast(self, event: Event) -> None:
@@ -280,6 +308,15 @@ class _Fold:
             is_newest = known is None or reading.measured_at > known.measured_at
             if reading.category in LOAD_CATEGORIES and is_newest and reading.measured_at <= latest:
                 self._powers[key] = reading
+
+    def _take_stored(self, readings: Iterable[StoredEnergyReading], event: Event) -> None:
+        latest = event.received_at + CLOCK_TOLERANCE
+        for reading in readings:
+            is_ours = reading.category is AssetCategory.STORAGE and reading.asset_id in self._storage_ids
+            known = self._stored.get(reading.asset_id)
+            is_newest = known is None or reading.measured_at > known.at
+            if is_ours and is_newest and reading.measured_at <= latest:
+                self._stored[reading.asset_id] = Stored(energy_kwh=reading.energy_kwh, at=reading.measured_at)
 
     def _take_charging(self, delta: EnergyDelta, charger_id: str) -> None:
         """Give the energy of a charger to the sessions that were there, in proportion to time.

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from api.site_state import Delivered, SiteState
+from api.storages import Stored
 from models.domain import CapacityBlock, CapacityForecasts, CapacityKind, CapacityUnit, Phase
 from models.domain.measurement import (
     AssetCategory,
@@ -48,6 +49,8 @@ def state_to_json(state: SiteState) -> str:
             "asked": dict(state.asked),
             "expected": {key: _delivered(one) for key, one in state.expected.items()},
             "assumed_kw": dict(state.assumed_kw),
+            "stored": {key: _stored(one) for key, one in state.stored.items()},
+            "courses": {key: [_stored(one) for one in course] for key, course in state.courses.items()},
         },
         separators=(",", ":"),
     )
@@ -78,6 +81,11 @@ def state_from_json(text: str | None) -> SiteState:
         asked=found["asked"],
         expected={key: _to_delivered(values) for key, values in found["expected"].items()},
         assumed_kw=found["assumed_kw"],
+        # What earlier versions wrote knows of no storages.
+        stored={key: _to_stored(values) for key, values in found.get("stored", {}).items()},
+        courses={
+            key: tuple(_to_stored(values) for values in course) for key, course in found.get("courses", {}).items()
+        },
     )
 
 
@@ -103,6 +111,15 @@ def _delivered(one: Delivered) -> list[Any]:
 def _to_delivered(values: list[Any]) -> Delivered:
     stated_us, energy_kwh, until_us = values
     return Delivered(stated_at=_instant(stated_us), energy_kwh=energy_kwh, until=_instant(until_us))
+
+
+def _stored(one: Stored) -> list[Any]:
+    return [one.energy_kwh, _us(one.at)]
+
+
+def _to_stored(values: list[Any]) -> Stored:
+    energy_kwh, at_us = values
+    return Stored(energy_kwh=energy_kwh, at=_instant(at_us))
 
 
 def _key(key: MeterKey) -> list[Any]:

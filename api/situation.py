@@ -47,7 +47,7 @@ class Situation:
     Args:
         scenario: With limits as they are for the chargers alone.
         options: Window and step.
-        site: With its limits as stated.
+        site: With its limits as stated, and its storages as they are.
         forecasts: As stated, without series that are over: what the plan answers.
         load_kw: By group, the non-flexible load that was taken off.
         notes: What was taken as it is although it looks wrong.
@@ -69,9 +69,9 @@ def site_of(work: SiteWork) -> Site:
 def situation_of(
     work: SiteWork, site: Site, state: SiteState, *, now: datetime, rules: PlanningRules, previous: Schedule | None
 ) -> Situation | None:
-    """What is to be planned now; None where nobody charges and nothing is allowed from now on.
+    """What is to be planned now; None where nobody charges, no storage has prices, and nothing is allowed from now on.
 
-    The window begins now and ends with the last departure or forecast, whichever is later, at the horizon at the
+    The window begins now and ends with the last departure, forecast or, with storages, price, at the horizon at the
     latest. A session that stays beyond the horizon is to be served within it, for nothing is known of what comes after.
 
     Args:
@@ -87,7 +87,11 @@ def situation_of(
     notes = list(state.unread)
     sessions = _sessions(work.sessions, site, state, (start, horizon), notes)
     forecasts = _in_force(state.forecasts, site, start)
+    site = replace(site, storages=tuple(one.planned_for(start) for one in state.storages_of(site, previous)))
+    prices = _prices(work)
     ends = [session.departure for session in sessions] + _ends(forecasts, horizon)
+    if site.storages:
+        ends += _ends_of_prices(prices, (start, horizon))
     if not ends:
         return None
     raster = timedelta(minutes=rules.step_minutes)
@@ -103,7 +107,7 @@ def situation_of(
     scenario = Scenario(
         site=reduced_site,
         sessions=tuple(sessions),
-        tariff=_tariff(work.prices, site, (start, end), notes),
+        tariff=_tariff(prices, site, (start, end), notes),
         forecasts=reduced,
         previous=previous,
     )
@@ -126,7 +130,7 @@ def situation_of(
 
 
 def next_edge(situation: Situation, *, now: datetime) -> datetime:
-    """When to plan again though nothing changes: at the next edge of a block, and of a step while somebody charges."""
+    """When to plan again though nothing changes: at the next edge of a block, and of a step while power is planned."""
     edges = [
         edge
         for (_, kind, _), blocks in situation.forecasts.series.items()
@@ -135,7 +139,7 @@ def next_edge(situation: Situation, *, now: datetime) -> datetime:
         for edge in (block.start, block.end)
         if edge > now
     ]
-    if situation.scenario.sessions or not edges:
+    if situation.scenario.sessions or situation.site.storages or not edges:
         # A second on: a plan made just before an edge is made again just after it.
         raster = situation.options.raster
         edges.append(ceil_to_raster(now + SECOND, raster, situation.site.time_zone))
@@ -145,7 +149,11 @@ def next_edge(situation: Situation, *, now: datetime) -> datetime:
 def next_awakening(
     work: SiteWork, site: Site, state: SiteState, *, now: datetime, rules: PlanningRules
 ) -> datetime | None:
-    """When the first session or forecast that begins beyond the horizon comes within it; None where there is none."""
+    """When the first that begins beyond the horizon comes within it: a session, a forecast, or prices for a storage.
+
+    Returns:
+        The instant; None where nothing begins beyond the horizon.
+    """
     horizon_length = timedelta(hours=rules.horizon_hours)
     begins = [SessionRow.model_validate_json(one.document).to_domain().arrival for one in work.sessions] + [
         block.start
@@ -153,6 +161,8 @@ def next_awakening(
         if kind in IMPORT_KINDS and site.has_group(group_id)
         for block in blocks
     ]
+    if site.storages:
+        begins += [row.start for row in _prices(work)]
     horizon = now + horizon_length
     return min((begin - horizon_length + SECOND for begin in begins if begin >= horizon), default=None)
 
@@ -228,8 +238,19 @@ def _ends(forecasts: CapacityForecasts, horizon: datetime) -> list[datetime]:
     ]
 
 
-def _tariff(prices: str | None, site: Site, window: tuple[datetime, datetime], notes: list[str]) -> EnergyTariff | None:
-    rows = [PriceRow.model_validate(row) for row in json.loads(prices or "[]")]
+def _prices(work: SiteWork) -> list[PriceRow]:
+    return [PriceRow.model_validate(row) for row in json.loads(work.prices or "[]")]
+
+
+def _ends_of_prices(prices: Sequence[PriceRow], window: tuple[datetime, datetime]) -> list[datetime]:
+    """The end of what is known of prices, if they say anything of a window; with a storage there is a use for it."""
+    start, horizon = window
+    return [min(row.end, horizon) for row in prices if row.end > start and row.start < horizon]
+
+
+def _tariff(
+    rows: Sequence[PriceRow], site: Site, window: tuple[datetime, datetime], notes: list[str]
+) -> EnergyTariff | None:
     if not rows:
         return None
     start_s, end_s = (instant.timestamp() for instant in window)

@@ -52,14 +52,14 @@ async def put_site(context: Context, site_id: str, value: object) -> tuple[Store
         The site, whether it is new, and what of it nobody reads.
 
     Raises:
-        InputError: It is no site.json, names another site, or an unknown peer, or has assets beside chargers.
+        InputError: It is no site.json, names another site, or an unknown peer, or has generators or base loads.
         ConflictError: A group or the site is another's already, or a session is at a charger that is gone.
     """
     given = await asyncio.to_thread(read_site_document, value, SiteInput)
     if given.site_id not in ("", site_id):
         raise InputError(f"field site_id is {given.site_id!r}, the path says {site_id!r}; send one id")
     domain = given.model_copy(update={"site_id": site_id}).to_domain()
-    _require_no_assets(domain)
+    _require_no_forecast_assets(domain)
     document = SiteFile.from_domain(domain).model_dump_json(by_alias=True)
     group_ids = [group.group_id for group in domain.groups]
     now = context.clock.now()
@@ -358,17 +358,18 @@ def _require_peer(tx: Transaction, peer_id: str) -> None:
         ) from None
 
 
-def _require_no_assets(domain: Site) -> None:
-    """Let pass a site without assets whose forecasts and states nobody keeps for it.
+def _require_no_forecast_assets(domain: Site) -> None:
+    """Let pass a site without assets whose forecasts nobody keeps for it.
 
     Raises:
         InputError: It has some.
     """
-    if domain.assets:
+    forecast = (*domain.generators, *domain.base_loads)
+    if forecast:
         raise InputError(
-            f"site {domain.site_id!r} has the asset {domain.assets[0].asset_id!r}; storages, generators and base loads "
-            "are planned by POST /v1/optimize, with their forecasts and states. Where limit_counts is TOTAL, what was "
-            "measured of consumption and generation counts without them; leave the assets out"
+            f"site {domain.site_id!r} has the asset {forecast[0].asset_id!r}; generators and base loads are planned by "
+            "POST /v1/optimize, with their forecasts. Where limit_counts is TOTAL, what was measured of consumption "
+            "and generation counts without them; leave them out"
         )
 
 

@@ -196,6 +196,30 @@ class TestSite:
             "stored_kwh": None,
         }
 
+    def test_a_storage_that_is_planned_all_the_time(self, page: PageBench) -> None:
+        """A battery of the depot that is told to be full: its power and state, as planned from now on."""
+        battery = {
+            "asset_id": "battery",
+            "group_id": "main",
+            "max_charge_kw": 5,
+            "max_discharge_kw": 5,
+            "energy_kwh": 5,
+            "max_energy_kwh": 10,
+        }
+        page.bench.operator.put("/v1/sites/depot", site_input(page.peer.peer_id, storages=[battery])).raise_for_status()
+        level = {"value": 10, "phase": "ALL", "unit": "KWH", "measure_time": page.now.isoformat()}
+        asset = {"asset_id": "battery", "asset_category": "STORAGE", "instantaneous_measurement": level}
+        page.send("/update_asset_measurements", {"group_id": "main", "measurements": [asset]})
+        page.put_session(hours=1, energy_kwh=5.0)
+        page.plan()
+
+        (drawn,) = page.operator().see("site", site="depot")["group"]["assets"]
+
+        assert (drawn["name"], drawn["category"]) == ("battery", "STORAGE")
+        assert min(drawn["stored_kwh"]) >= 5.0
+        assert max(drawn["stored_kwh"]) == 10.0
+        assert len(drawn["power_kw"]) == 4
+
     def test_a_group_or_site_that_is_not_there(self, page: PageBench) -> None:
         """404 and 400, with what there is."""
         person = page.operator()

@@ -17,6 +17,7 @@ from api.persistence import Transaction
 from api.planner import Planner
 from api.records import OutboxKind, OutboxMessage, StoredPlan, StoredSite
 from models.domain import CapacityGroup, LimitCounts, Scenario, Schedule
+from models.domain.asset import Storage
 from optimizer import OptimizeOptions, optimize
 from optimizer.scenario_io import SiteFile
 from tests.api.oscp.bench import Bench, Caller
@@ -83,11 +84,14 @@ class PlanningBench:
         import_limit_kw: float | None = 100.0,
         limit_counts: LimitCounts = LimitCounts.FLEXIBLE,
         time_zone: str = "Europe/Amsterdam",
+        storages: Sequence[Storage] = (),
     ) -> None:
         """Create or replace the depot."""
         group = CapacityGroup(group_id="main", import_limit_kw=import_limit_kw, limit_counts=limit_counts)
         chargers = [make_charger(f"C{number}") for number in (1, 2, 3)]
-        site = make_site(site_id=self.site_id, groups=[group], chargers=chargers, time_zone=time_zone)
+        site = make_site(
+            site_id=self.site_id, groups=[group], chargers=chargers, time_zone=time_zone, storages=storages
+        )
         document = SiteFile.from_domain(site).model_dump_json(by_alias=True)
         now = self.now
         self.bench.context.database.write_now(
@@ -117,10 +121,11 @@ class PlanningBench:
             lambda tx: tx.sites.put_sessions(self.site_id, [(session_id, json.dumps(row), energy_kwh)], now=now)
         )
 
-    def put_prices(self, *blocks: tuple[datetime, datetime, float]) -> None:
-        """Prices per kWh."""
+    def put_prices(self, *blocks: tuple[datetime, datetime, float], export: bool = False) -> None:
+        """Prices per kWh; with export a kWh fed in earns as much."""
         rows = [
             {"start": start.isoformat(), "end": end.isoformat(), "import_price_per_kwh": price}
+            | ({"export_price_per_kwh": price} if export else {})
             for start, end, price in blocks
         ]
         now = self.now
@@ -157,12 +162,13 @@ class PlanningBench:
         *,
         energy_kwh: float | None = None,
         power_kw: float | None = None,
+        stored_kwh: float | None = None,
         category: str = "CHARGING",
         since: datetime | None = None,
         at: datetime | None = None,
         direction: str = "IMPORT",
     ) -> None:
-        """The energy of an asset since an instant, or its power, now unless told."""
+        """The energy of an asset since an instant, its power, or what is stored in it, now unless told."""
         asset: dict[str, Any] = {"asset_id": asset_id, "asset_category": category}
         measured_at = (at or self.now).isoformat()
         if energy_kwh is not None:
@@ -173,13 +179,14 @@ class PlanningBench:
                 "direction": direction,
                 "measure_time": measured_at,
             } | ({} if since is None else {"initial_measure_time": since.isoformat()})
-        if power_kw is not None:
-            asset["instantaneous_measurement"] = {
-                "value": power_kw,
-                "phase": "ALL",
-                "unit": "KW",
-                "measure_time": measured_at,
-            }
+        for value, unit in ((power_kw, "KW"), (stored_kwh, "KWH")):
+            if value is not None:
+                asset["instantaneous_measurement"] = {
+                    "value": value,
+                    "phase": "ALL",
+                    "unit": unit,
+                    "measure_time": measured_at,
+                }
         answer = self.peer.send("/update_asset_measurements", {"group_id": "main", "measurements": [asset]})
         assert answer.status_code == 204, answer.text
 
@@ -212,6 +219,14 @@ class PlanningBench:
             if row["session_id"] == session_id
             and datetime.fromisoformat(row["start"]) <= at < datetime.fromisoformat(row["end"])
         )
+
+    def asset_kw(self, asset_id: str) -> list[float]:
+        """Power of an asset in each step of the plan in force."""
+        return [row["power_kw"] for row in self.plan()["asset_results"] if row["asset_id"] == asset_id]
+
+    def stored_kwh(self, asset_id: str) -> list[float]:
+        """What the plan in force has in an asset at the end of each step."""
+        return [row["stored_kwh"] for row in self.plan()["asset_results"] if row["asset_id"] == asset_id]
 
     def waiting(self, *kinds: OutboxKind) -> Sequence[OutboxMessage]:
         """Messages to the peer that have not gone out."""

@@ -49,6 +49,36 @@ class TestPut:
         assert stored["chargers"][0].items() >= charger.items()
         assert stored["line_limits"] == lines
 
+    def test_storages_are_stored(self, bench: Bench) -> None:
+        """A battery comes back as it was put."""
+        peer = bench.add_peer()
+        battery = {
+            "asset_id": "battery",
+            "group_id": "main",
+            "max_charge_kw": 5.0,
+            "max_discharge_kw": 4.0,
+            "energy_kwh": 3.0,
+            "max_energy_kwh": 10.0,
+        }
+
+        answer = bench.operator.put("/v1/sites/depot", site_input(peer.peer_id, storages=[battery]))
+
+        assert answer.status_code == 201, answer.text
+        (stored,) = bench.operator.get("/v1/sites/depot").json()["storages"]
+        assert stored.items() >= battery.items()
+
+    @pytest.mark.parametrize("kind", ["generators", "base_loads"])
+    def test_assets_whose_forecasts_nobody_keeps_are_refused(self, bench: Bench, kind: str) -> None:
+        """400 that names the asset and where it can be planned; nothing is stored."""
+        peer = bench.add_peer()
+        given = site_input(peer.peer_id) | {kind: [{"asset_id": "roof", "group_id": "main"}]}
+
+        told = message(bench.operator.put("/v1/sites/depot", given), 400)
+
+        assert "has the asset 'roof'" in told
+        assert "POST /v1/optimize" in told
+        assert bench.operator.get("/v1/sites").json() == []
+
     def test_a_known_site_is_replaced(self, bench: Bench) -> None:
         """200; sessions and prices stay, the version counts on."""
         peer = bench.add_peer()
