@@ -11,8 +11,14 @@ TOKEN_BYTES = 32
 
 
 def new_token() -> str:
-    """A token nobody can guess, of 43 URL-safe characters."""
-    return secrets.token_urlsafe(TOKEN_BYTES)
+    """A token nobody can guess, of 43 URL-safe characters.
+
+    The first is no hyphen: a program that is given such a token as an argument would take it for an option.
+    """
+    while True:
+        token = secrets.token_urlsafe(TOKEN_BYTES)
+        if not token.startswith("-"):
+            return token
 
 
 def token_hash(token: str) -> str:
