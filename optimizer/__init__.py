@@ -19,6 +19,7 @@ from optimizer.options import (
 from optimizer.verify import Certificate, verify
 
 if TYPE_CHECKING:
+    from optimizer.again import Memory
     from optimizer.engine import optimize, plan_without_solver
     from optimizer.rolling import Replan, RolledDay, roll
 
@@ -29,6 +30,7 @@ __all__ = [
     "Fairness",
     "Foresight",
     "LimitMode",
+    "Memory",
     "Occasion",
     "OptimizeOptions",
     "Replan",
@@ -44,6 +46,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Memory": "optimizer.again",
     "Replan": "optimizer.rolling",
     "RolledDay": "optimizer.rolling",
     "optimize": "optimizer.engine",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
 
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
@@ -21,6 +23,9 @@ from optimizer.runtime import Stopwatch, paused_garbage_collection
 from optimizer.verify import verify
 from optimizer.why import why
 
+if TYPE_CHECKING:
+    from optimizer.again import Memory
+
 logger = logging.getLogger(__name__)
 
 FALLBACK_STRATEGIES = (Strategy.LEAST_LAXITY, Strategy.EARLIEST_DEADLINE)
@@ -29,12 +34,14 @@ Candidates = Callable[[CapacityProblem, OptimizeOptions, Stopwatch], Iterator[Ou
 """Plans to try, the best first."""
 
 
-def optimize(scenario: Scenario, options: OptimizeOptions | None = None) -> Schedule:
+def optimize(scenario: Scenario, options: OptimizeOptions | None = None, *, memory: Memory | None = None) -> Schedule:
     """Plan one scenario.
 
     Args:
         scenario: What is known.
         options: Window, raster, objective, strategy, solver; the defaults where None.
+        memory: Where the same site is planned again and again, what HiGHS is to start from: give the same one each
+            time. Every stage reaches the same value without; where several plans reach it, another may be chosen.
 
     Returns:
         A schedule that passed `optimizer.verify.verify`. Its status says whether it is proved optimal, was stopped at
@@ -45,7 +52,7 @@ def optimize(scenario: Scenario, options: OptimizeOptions | None = None) -> Sche
         SolverConfigError: The solver is not there, or refuses an option.
         VerificationError: Not even the fallback holds every limit.
     """
-    return _planned(scenario, options or OptimizeOptions(), _candidates)
+    return _planned(scenario, options or OptimizeOptions(), partial(_candidates, memory=memory))
 
 
 def plan_without_solver(scenario: Scenario, options: OptimizeOptions, *, reason: str) -> Schedule:
@@ -125,7 +132,9 @@ def _first_that_holds(
     raise refused or VerificationError(("no strategy gave a schedule",))
 
 
-def _candidates(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch) -> Iterator[Outcome]:
+def _candidates(
+    problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch, *, memory: Memory | None
+) -> Iterator[Outcome]:
     """What was asked for and, where that is the optimum and fails, what may stand in for it."""
     if options.strategy is not Strategy.OPTIMAL:
         with watch.phase("solve"):
@@ -143,7 +152,7 @@ def _candidates(problem: CapacityProblem, options: OptimizeOptions, watch: Stopw
 
     failure = "the optimal schedule did not pass verification"
     try:
-        yield optimum(problem, options, watch)
+        yield optimum(problem, options, watch, memory)
     except SolverConfigError:
         raise
     except SolverError as error:

@@ -10,6 +10,7 @@ import numpy as np
 
 from models.domain.schedule import ScheduleStatus, StageResult
 from models.domain.time_grid import FloatArray
+from optimizer.again import Again, Memory
 from optimizer.arrays import dot
 from optimizer.asset_formulation import columns_of_flows, flow_values, goes_both_ways, vehicle_columns
 from optimizer.compile import compile_model
@@ -28,19 +29,22 @@ from optimizer.problem import CapacityProblem
 from optimizer.pyomo_model import dismantle, pyomo_model
 from optimizer.pyomo_solver import solve_with
 from optimizer.runtime import Stopwatch
-from optimizer.solver import MissingRows, Solution, SolveStatus, solve
+from optimizer.solver import SERVED_KWH, MissingRows, Solution, SolveStatus, solve
 
 EXACT_TIME_LIMIT_S = 60.0
 """Wall time for a search over settings where no other is asked for, s: its last proofs may take days."""
 
 
-def optimum(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch) -> Outcome:
+def optimum(
+    problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch, memory: Memory | None = None
+) -> Outcome:
     """Energies that are optimal in every stage, or as far as the time limit allowed.
 
     Args:
         problem: The scenario as arrays.
         options: Objective and solver.
         watch: Counts the phases build, translate, solve and extract.
+        memory: What the plan before left, to start from; it is left what this one leaves.
 
     Returns:
         Energies that hold every bound, the stages' values and the limits' shadow prices.
@@ -56,16 +60,18 @@ def optimum(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch
     if rules is not None and rules.is_exact:
         outcome = _optimum_of_settings(problem, rules, left, watch)
     else:
-        outcome = _optimum(problem, left, watch)
+        outcome = _optimum(problem, left, watch, memory)
         if rules is not None and problem.assets is not None:
             outcome = _rounded_beside_assets(problem, rules, outcome, options.left_since(began), watch)
     return replace(outcome, stages=(*excess, *outcome.stages))
 
 
-def _optimum(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch) -> Outcome:
+def _optimum(
+    problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch, memory: Memory | None = None
+) -> Outcome:
     """The optimum of any powers."""
     began = time.perf_counter()
-    solved = _solved_with_sides(problem, options, watch)
+    solved = _solved_with_sides(problem, options, watch, memory)
     if problem.assets is not None and _goes_both_ways(solved):
         problem = replace(problem, assets=replace(problem.assets, keeps_one_way=True))
         solved = _solved_with_sides(problem, options.left_since(began), watch)
@@ -161,7 +167,9 @@ class _Solved:
         return flow_values(self.problem, self.program, self.solution.column_value)
 
 
-def _solved_with_sides(problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch) -> _Solved:
+def _solved_with_sides(
+    problem: CapacityProblem, options: OptimizeOptions, watch: Stopwatch, memory: Memory | None = None
+) -> _Solved:
     """Solve, and again with more sides of polygons as long as the solution exceeds one.
 
     HiGHS takes them as it goes, so that one round is the rule; other solvers are asked anew.
@@ -181,7 +189,8 @@ def _solved_with_sides(problem: CapacityProblem, options: OptimizeOptions, watch
         with watch.phase("build"):
             program = formulate(current, stages, unmet_upper_kwh=decided_kwh)
         missing = _missing_rows(current, finder, program) if finder.is_needed else None
-        solution, program = _solved(program, solver, watch, weight=weight, missing_rows=missing)
+        again = None if memory is None else memory.of(current)
+        solution, program = _solved(program, solver, watch, weight=weight, missing_rows=missing, again=again)
         added = tuple(finder.found[known:])
         is_whole = not finder.exceeded(flow_values(current, program, solution.column_value))
         solver = allowed.left_since(began)
@@ -233,11 +242,16 @@ def _solved(
     weight: float | None = None,
     start: FloatArray | None = None,
     missing_rows: MissingRows | None = None,
+    again: Again | None = None,
 ) -> tuple[Solution, LinearProgram]:
     """The solution, and the program as the solver read it."""
 
     def solve_arrays(program: LinearProgram) -> Solution:
-        return solve(program, options, merge_weight=weight, start=start, missing_rows=missing_rows)
+        bases = None if again is None else again.bases(program)
+        solution = solve(program, options, merge_weight=weight, start=start, missing_rows=missing_rows, bases=bases)
+        if again is not None and bases is not None:
+            again.keep(program, bases, is_scarce=solution.stages[0].value > SERVED_KWH)
+        return solution
 
     if options.backend is Backend.ARRAYS:
         with watch.phase("solve"):

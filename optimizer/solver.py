@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
@@ -19,6 +19,7 @@ import numpy as np
 from models.domain.time_grid import FloatArray
 from models.errors import SolverConfigError, SolverError
 from optimizer.arrays import dot
+from optimizer.basis import Basis, basis_of, hand_over
 from optimizer.linear_program import LinearProgram, Rows, StageCost
 from optimizer.options import SolverOptions
 
@@ -36,6 +37,8 @@ INTERIOR_POINT: Mapping[str, OptionValue] = MappingProxyType(
     {"solver": "ipx", "run_crossover": "on", "presolve": "off", "parallel": "off"}
 )
 LAST_RESORT: Mapping[str, OptionValue] = MappingProxyType({"solver": "choose", "presolve": "on", "parallel": "off"})
+FROM_BASIS: Mapping[str, OptionValue] = MappingProxyType({**DUAL_SIMPLEX, "simplex_dual_edge_weight_strategy": 1})
+"""Devex prices: exact steepest edges of a basis that is not all slack cost a system of equations for each row."""
 ROUNDED: Mapping[str, OptionValue] = MappingProxyType({**DUAL_SIMPLEX, "primal_feasibility_tolerance": 1e-6})
 """Ten times HiGHS's own tolerance."""
 BRANCH_AND_BOUND: Mapping[str, OptionValue] = MappingProxyType(
@@ -64,6 +67,9 @@ SERVED_KWH = 1e-6
 
 CERTIFIED = 1e-7
 """Relative difference below which two values of a stage are the same."""
+
+MERGED = "merged"
+"""Name of the basis of the first two stages in one solve."""
 
 FEASIBLE_POINT = 2
 """HiGHS's mark of a primal feasible solution. Source: SolutionStatus in its C++ headers."""
@@ -150,6 +156,7 @@ def solve(
     merge_weight: float | None = None,
     start: FloatArray | None = None,
     missing_rows: MissingRows | None = None,
+    bases: MutableMapping[str, Basis] | None = None,
 ) -> Solution:
     """Minimise the stages of a program in order, each exactly.
 
@@ -162,6 +169,8 @@ def solve(
             breaks none keeps all that may still come. A program with whole numbers is solved without them.
 
         start: (C,), a feasible point from which a search over whole numbers starts; a linear program needs none.
+        bases: Bases from which solves start, by what is minimised; those with which they end are left in their place.
+            One that leads nowhere costs time and nothing else. A program with whole numbers takes and leaves none.
 
     Returns:
         The solution. A stage that a time limit stopped is reported as such; what earlier stages reached holds.
@@ -173,7 +182,7 @@ def solve(
     deadline = None if options.time_limit_s is None else time.perf_counter() + options.time_limit_s
     if program.integer_variables:
         return _solve_in_whole_numbers(program, options, deadline, start)
-    run = _Run(program, options, deadline, missing_rows)
+    run = _Run(program, options, deadline, missing_rows, bases)
     if merge_weight is not None and len(program.stages) > 1:
         merged = run.merged(merge_weight)
         if merged is not None:
@@ -190,8 +199,10 @@ class _Run:
         options: SolverOptions,
         deadline: float | None,
         missing_rows: MissingRows | None = None,
+        bases: MutableMapping[str, Basis] | None = None,
     ) -> None:
         self.program = program
+        self.bases = bases
         self.missing_rows = missing_rows
         self.options = options
         self.deadline = deadline
@@ -209,7 +220,7 @@ class _Run:
         for stage in stages:
             stopped = next((o.status for o in outcomes if o.status is not SolveStatus.OPTIMAL), None)
             if stopped is None:
-                status, dual = self.minimise(stage.cost)
+                status, dual = self.minimise(stage)
                 outcomes.append(StageOutcome(name=stage.name, value=np.nan, status=status, row_dual=dual))
             else:
                 outcomes.append(StageOutcome(name=stage.name, value=np.nan, status=stopped))
@@ -229,7 +240,7 @@ class _Run:
         first, second = self.program.stages[:2]
         cost = weight * first.cost + second.cost
         scale = _scale(cost)
-        highs, status = self.run(cost / scale)
+        highs, status = self.run(cost / scale, MERGED)
         if status is not SolveStatus.OPTIMAL:
             return None
         value, row_dual, column_dual = _read(highs)
@@ -264,11 +275,11 @@ class _Run:
         gain = dot(cost, value - best)
         return row_dual * scale if gain <= CERTIFIED * max(1.0, dot(cost, best)) else None
 
-    def minimise(self, cost: FloatArray) -> tuple[SolveStatus, FloatArray | None]:
-        """Minimise one cost over the optima of the stages before."""
+    def minimise(self, stage: StageCost) -> tuple[SolveStatus, FloatArray | None]:
+        """Minimise one stage over the optima of the stages before."""
         self.narrow()
-        scale = _scale(cost)
-        highs, status = self.run(cost / scale)
+        scale = _scale(stage.cost)
+        highs, status = self.run(stage.cost / scale, stage.name)
         if status is SolveStatus.OPTIMAL:
             self.value, row_dual, column_dual = _read(highs)
             self.optimum = (row_dual, column_dual)
@@ -282,11 +293,30 @@ class _Run:
             self.value, _, _ = _read(highs)
         return status, None
 
-    def run(self, cost: FloatArray) -> tuple[highspy.Highs, SolveStatus]:
-        """One solve from scratch: dual simplex while it goes fast, else interior point, else HiGHS's own choice."""
+    def run(self, cost: FloatArray, name: str) -> tuple[highspy.Highs, SolveStatus]:
+        """One solve, from the basis of its name if there is one that leads to an optimum, else from scratch."""
+        if self.bases is None:
+            return self.run_from_scratch(cost)
+        found = None
+        basis = self.bases.pop(name, None)
+        if basis is not None:
+            found = self.attempt(cost, self.capped(FROM_BASIS), basis)
+        if found is None or found[1] not in (SolveStatus.OPTIMAL, SolveStatus.TIME_LIMIT):
+            found = self.run_from_scratch(cost)
+        highs, status = found
+        left = basis_of(highs) if status is SolveStatus.OPTIMAL else None
+        if left is not None:
+            self.bases[name] = left
+        return found
+
+    def capped(self, method: Mapping[str, OptionValue]) -> Mapping[str, OptionValue]:
+        """Simplex that gives up where it goes slowly."""
         iterations = max(SIMPLEX_ITERATIONS, SIMPLEX_ITERATIONS_PER_ROW * self.program.row_count)
-        capped_simplex = {**DUAL_SIMPLEX, "simplex_iteration_limit": iterations}
-        for method in (capped_simplex, INTERIOR_POINT):
+        return {**method, "simplex_iteration_limit": iterations}
+
+    def run_from_scratch(self, cost: FloatArray) -> tuple[highspy.Highs, SolveStatus]:
+        """One solve: dual simplex while it goes fast, else interior point, else HiGHS's own choice."""
+        for method in (self.capped(DUAL_SIMPLEX), INTERIOR_POINT):
             highs, status = self.attempt(cost, method)
             if status in (SolveStatus.OPTIMAL, SolveStatus.TIME_LIMIT):
                 return highs, status
@@ -296,9 +326,13 @@ class _Run:
             highs, status = self.attempt(cost, ROUNDED)
         return highs, status
 
-    def attempt(self, cost: FloatArray, method: Mapping[str, OptionValue]) -> tuple[highspy.Highs, SolveStatus]:
-        """One solve from scratch by one method, and from the last basis for as long as rows are missing."""
+    def attempt(
+        self, cost: FloatArray, method: Mapping[str, OptionValue], basis: Basis | None = None
+    ) -> tuple[highspy.Highs, SolveStatus]:
+        """One solve by one method, and from the last basis for as long as rows are missing."""
         highs = self.load(cost, method)
+        if basis is not None and not hand_over(basis.with_rows(self.program.row_count), highs):
+            return highs, SolveStatus.FAILED
         highs.run()
         status = _status(highs)
         while status is SolveStatus.OPTIMAL and self.add_missing(highs):
@@ -306,7 +340,10 @@ class _Run:
             self.limit_time(highs)
             highs.run()
             status = _status(highs)
-        logger.debug("solver method=%s status=%s columns=%d", method["solver"], status, cost.size)
+        iterations = highs.getInfo().simplex_iteration_count
+        logger.debug(
+            "solver method=%s status=%s columns=%d iterations=%d", method["solver"], status, cost.size, iterations
+        )
         return highs, status
 
     def add_missing(self, highs: highspy.Highs) -> bool:

@@ -1,0 +1,173 @@
+"""Planning the same site again: the bases that the last plan left, carried over to the columns and rows of the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.domain.time_grid import IntArray
+from optimizer.basis import AT_LOWER, BASIC, Basis
+from optimizer.linear_program import LinearProgram
+from optimizer.options import Stage
+from optimizer.problem import CapacityLimit, CapacityProblem
+
+SESSION_VARIABLES = ("unmet_kwh",)
+POWER_VARIABLES = ("energy_kwh", "raised_kwh", "lowered_kwh")
+SESSION_ROWS = ("energy_balance",)
+POWER_ROWS = ("energy_moved",)
+LIMIT_ROWS = ("capacity_limit",)
+
+ABSENT = -1
+"""Place of what the last plan did not have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Last:
+    """What a plan left.
+
+    Args:
+        problem: What was planned.
+        program: As the solver read it.
+        bases: By what was minimised.
+        is_scarce: Whether something stayed unmet.
+    """
+
+    problem: CapacityProblem
+    program: LinearProgram
+    bases: Mapping[str, Basis]
+    is_scarce: bool
+
+
+class Memory:
+    """What one plan of a site leaves for the next one; empty at first."""
+
+    def __init__(self) -> None:
+        self.last: _Last | None = None
+
+    def of(self, problem: CapacityProblem) -> Again:
+        """The same with what is to be planned next."""
+        return Again(self, problem)
+
+
+class Again:
+    """A problem beside what the last plan left.
+
+    Args:
+        memory: Where that is, and where the bases of this one are to be left.
+        problem: What is to be planned.
+    """
+
+    def __init__(self, memory: Memory, problem: CapacityProblem) -> None:
+        self._memory = memory
+        self._problem = problem
+
+    def bases(self, program: LinearProgram) -> dict[str, Basis]:
+        """Bases to start from, by what is minimised; none where starting from scratch is faster or nothing fits."""
+        last = self._memory.last
+        if last is None or not last.program.row_count or set(last.program.columns) != set(program.columns):
+            return {}
+        places = _Places(last.problem, self._problem)
+        columns = _placed(program.columns, last.program.columns, places, program.column_count)
+        rows = _placed(program.rows, last.program.rows, places, program.row_count)
+        if columns is None or rows is None:
+            return {}
+        if not last.is_scarce and _is_priced_anew(last.program, program, columns):
+            # The way from the old prices is about as long as that from nothing, unless capacity decides.
+            return {}
+        return {name: _carried(basis, columns, rows, program) for name, basis in last.bases.items()}
+
+    def keep(self, program: LinearProgram, bases: Mapping[str, Basis], *, is_scarce: bool) -> None:
+        """Leave what this plan ended with, and whether something stayed unmet."""
+        self._memory.last = _Last(problem=self._problem, program=program, bases=dict(bases), is_scarce=is_scarce)
+
+
+class _Places:
+    """Where the last problem had the sessions, power columns and limit rows of the next one, or `ABSENT`."""
+
+    def __init__(self, last: CapacityProblem, problem: CapacityProblem) -> None:
+        ids = {session.session_id: place for place, session in enumerate(last.sessions)}
+        self.session = np.array([ids.get(session.session_id, ABSENT) for session in problem.sessions], dtype=np.int64)
+        step = _found(last.grid.edges_s[:-1], problem.grid.edges_s[:-1])
+        limits = {_key(limit): place for place, limit in enumerate(last.limits)}
+        limit = np.array([limits.get(_key(limit), ABSENT) for limit in problem.limits], dtype=np.int64)
+        steps = last.grid.steps
+        self.power = _found(
+            last.column_session * steps + last.column_step,
+            _pairs(self.session[problem.column_session], step[problem.column_step], steps),
+        )
+        old, new = last.limit_rows, problem.limit_rows
+        self.limit = _found(
+            old.limit_index * steps + old.step_index, _pairs(limit[new.limit_index], step[new.step_index], steps)
+        )
+        self.is_same = bool(
+            last.grid.steps == problem.grid.steps
+            and len(last.sessions) == len(problem.sessions)
+            and (step == np.arange(steps)).all()
+            and (self.session == np.arange(self.session.size)).all()
+        )
+
+    def of(self, name: str) -> IntArray | None:
+        """Places within a variable or a family of rows; None where its members are not known one by one."""
+        if name in SESSION_VARIABLES + SESSION_ROWS:
+            return self.session
+        if name in POWER_VARIABLES + POWER_ROWS:
+            return self.power
+        return self.limit if name in LIMIT_ROWS else None
+
+
+def _key(limit: CapacityLimit) -> tuple[object, ...]:
+    return (limit.owner, limit.is_group, limit.phase, limit.line, limit.every_moment, limit.is_export)
+
+
+def _pairs(first: IntArray, second: IntArray, count: int) -> IntArray:
+    return np.where((first < 0) | (second < 0), ABSENT, first * count + second)
+
+
+def _found(known: np.ndarray, wanted: np.ndarray) -> IntArray:
+    """Places of some numbers among others that increase."""
+    place = np.minimum(np.searchsorted(known, wanted), max(0, known.size - 1))
+    if not known.size:
+        return np.full(wanted.size, ABSENT)
+    return np.where(known[place] == wanted, place, ABSENT)
+
+
+def _placed(now: Mapping[str, slice], before: Mapping[str, slice], places: _Places, count: int) -> IntArray | None:
+    """Where the last program had the columns, or rows, of the next one; None where that cannot be told."""
+    placed = np.full(count, ABSENT, dtype=np.int64)
+    for name, members in now.items():
+        old = before.get(name)
+        if old is None:
+            continue
+        within = places.of(name)
+        if within is None:
+            if old.stop - old.start != members.stop - members.start or not places.is_same:
+                return None
+            within = np.arange(old.stop - old.start)
+        placed[members] = np.where(within == ABSENT, ABSENT, old.start + within)
+    return placed
+
+
+def _is_priced_anew(last: LinearProgram, program: LinearProgram, columns: IntArray) -> bool:
+    """Whether anything costs something else than before; how late something is counts from where the window begins."""
+    costs = {stage.name: stage.cost for stage in last.stages}
+    known = columns != ABSENT
+    return any(
+        stage.name not in costs or not np.array_equal(costs[stage.name][columns[known]], stage.cost[known])
+        for stage in program.stages
+        if stage.name != Stage.EARLIEST_DELIVERY
+    )
+
+
+def _carried(basis: Basis, columns: IntArray, rows: IntArray, program: LinearProgram) -> Basis:
+    """A basis on other columns and rows: new rows are slack, new columns zero, and of newcomers all is unmet."""
+    known = columns != ABSENT
+    column, row = basis.columns[columns], basis.rows[rows]
+    column[~known] = AT_LOWER
+    row[rows == ABSENT] = BASIC
+    unmet, balance = program.columns["unmet_kwh"], program.rows.get("energy_balance", slice(0, 0))
+    came = ~known[unmet]
+    column[unmet][came] = BASIC
+    row[balance][came] = AT_LOWER
+    return Basis(columns=column, rows=row)
