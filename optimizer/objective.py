@@ -13,6 +13,9 @@ from optimizer.problem import CapacityProblem
 SAFETY = 2.0
 """The weight is this many times the least that is proved exact."""
 
+SCARCE = 0.1
+"""Share of the energy that cannot be met from which a day is scarce."""
+
 LARGEST_WEIGHT = 1e4
 """Above this many times the prices a weight would hide them behind the solver's tolerances."""
 
@@ -89,6 +92,24 @@ def merge_weight(problem: CapacityProblem, stages: tuple[Stage, ...]) -> float |
         needed = max(needed, float(np.ptp(price)) / float(np.diff(levels).min()))
     weight = SAFETY * needed
     return weight if weight * float(levels[-1]) <= LARGEST_WEIGHT * highest else None
+
+
+def is_scarce(problem: CapacityProblem) -> bool:
+    """Whether a tenth of the energy or more stays unmet whatever is planned, as far as one limit alone shows.
+
+    unmet  >=  sum_(s below g) reachable_energy_kwh[s]  -  sum_t min(limit_kwh[g, t], sum_(s below g) most_kwh[s, t])
+    """
+    rows = problem.limit_rows
+    if problem.assets is not None or not rows.limit_index.size:
+        return False
+    over_kwh = np.maximum(0.0, rows.load_kwh(problem.max_energy_kwh) - rows.capacity_kwh)
+    over_kwh = np.bincount(rows.limit_index, weights=over_kwh, minlength=len(problem.limits))
+    most_kwh = problem.delivered_kwh(problem.max_energy_kwh)
+    unmet_kwh = max(
+        over + float((problem.reachable_energy_kwh - most_kwh)[limit.share > 0].sum())
+        for limit, over in zip(problem.limits, over_kwh.tolist(), strict=True)
+    )
+    return bool(unmet_kwh >= SCARCE * problem.reachable_energy_kwh.sum())
 
 
 def _is_flow(problem: CapacityProblem) -> bool:

@@ -20,7 +20,7 @@ from optimizer.fairness import fair_unmet_kwh
 from optimizer.formulation import formulate, has_classes
 from optimizer.least_violation import with_least_violation
 from optimizer.linear_program import LinearProgram, Rows
-from optimizer.objective import applicable_stages, merge_weight
+from optimizer.objective import applicable_stages, is_scarce, merge_weight
 from optimizer.options import DEFAULT_SOLVER, Backend, Fairness, OptimizeOptions, SolverOptions, Stage, Strategy
 from optimizer.pilot_program import plan_of, start_from
 from optimizer.pilot_rules import NOTHING_KWH, PilotPlan, PilotRules
@@ -190,7 +190,15 @@ def _solved_with_sides(
             program = formulate(current, stages, unmet_upper_kwh=decided_kwh)
         missing = _missing_rows(current, finder, program) if finder.is_needed else None
         again = None if memory is None else memory.of(current)
-        solution, program = _solved(program, solver, watch, weight=weight, missing_rows=missing, again=again)
+        solution, program = _solved(
+            program,
+            solver,
+            watch,
+            weight=weight,
+            missing_rows=missing,
+            again=again,
+            expects_unmet=weight is not None and is_scarce(current),
+        )
         added = tuple(finder.found[known:])
         is_whole = not finder.exceeded(flow_values(current, program, solution.column_value))
         solver = allowed.left_since(began)
@@ -234,7 +242,7 @@ def _outcome(problem: CapacityProblem, solved: _Solved, options: OptimizeOptions
         )
 
 
-def _solved(
+def _solved(  # noqa: PLR0913 - what HiGHS alone takes, by name
     program: LinearProgram,
     options: SolverOptions,
     watch: Stopwatch,
@@ -243,12 +251,21 @@ def _solved(
     start: FloatArray | None = None,
     missing_rows: MissingRows | None = None,
     again: Again | None = None,
+    expects_unmet: bool = False,
 ) -> tuple[Solution, LinearProgram]:
     """The solution, and the program as the solver read it."""
 
     def solve_arrays(program: LinearProgram) -> Solution:
         bases = None if again is None else again.bases(program)
-        solution = solve(program, options, merge_weight=weight, start=start, missing_rows=missing_rows, bases=bases)
+        solution = solve(
+            program,
+            options,
+            merge_weight=weight,
+            start=start,
+            missing_rows=missing_rows,
+            bases=bases,
+            is_scarce=expects_unmet,
+        )
         if again is not None and bases is not None:
             again.keep(program, bases, is_scarce=solution.stages[0].value > SERVED_KWH)
         return solution

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from models.domain.group import CapacityGroup
 from models.domain.scenario import Scenario
 from models.domain.time_grid import FloatArray
 from models.errors import InputError, SolverConfigError, SolverError
@@ -20,7 +21,7 @@ from optimizer.bench.synthetic import scenario as synthetic_scenario
 from optimizer.engine import optimize
 from optimizer.formulation import formulate
 from optimizer.linear_program import LinearProgram, StageCost
-from optimizer.objective import applicable_stages, merge_weight
+from optimizer.objective import applicable_stages, is_scarce, merge_weight
 from optimizer.options import COST_OBJECTIVE, LimitMode, OptimizeOptions, SolverOptions, Stage
 from optimizer.prepare import prepare
 from optimizer.solver import Solution, SolveStatus, check_options, solve
@@ -516,3 +517,38 @@ class TestShadowPrices:
             assert low - 1e-3 <= stage.row_dual[row] <= high + 1e-3
             if abs(high - low) > 1e-3:
                 break
+
+
+class TestScarcity:
+    """A large day on which much stays unmet whatever is planned begins with interior point."""
+
+    @pytest.mark.parametrize(("share", "scarce"), [(1.0, False), (0.35, True)])
+    def test_a_tenth_that_no_plan_can_serve_is_scarce(self, share: float, scarce: bool) -> None:
+        """A quarter stays unmet at 35 % of a limit under which all is served."""
+        assert is_scarce(prepare(synthetic_scenario(100, seed=1, limit_share=share), OptimizeOptions())) is scarce
+
+    def test_the_bound_is_worked_out_by_hand(self) -> None:
+        """Two vehicles of 10 kW want 10 kWh each in the same hour: 18 kW leave exactly a tenth, 18.1 kW less."""
+        sessions = tuple(
+            make_session(session_id=name, departure=MORNING + HOUR, energy_kwh=10.0, max_power_kw=10.0) for name in "ab"
+        )
+
+        def scarce(limit_kw: float) -> bool:
+            site = make_site(groups=(CapacityGroup(group_id="main", import_limit_kw=limit_kw),))
+            return is_scarce(prepare(make_scenario(site=site, sessions=sessions), HOURLY))
+
+        assert [scarce(18.0), scarce(18.1)] == [True, False]
+
+    def test_it_reaches_the_same_values(
+        self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """Interior point alone solves the merged stages, and no value differs."""
+        program, weight = program_of(synthetic_scenario(100, seed=1, limit_share=0.35), OptimizeOptions())
+        usual = values(solve(program, PLAIN, merge_weight=weight))
+        monkeypatch.setattr(solver, "LARGE", 0)
+
+        with caplog.at_level("DEBUG", logger="optimizer.solver"):
+            found = values(solve(program, PLAIN, merge_weight=weight, is_scarce=True))
+
+        assert found == pytest.approx(usual, rel=TOLERANCE)
+        assert ["method=ipx" in record.getMessage() for record in caplog.records] == [True, False]
