@@ -70,6 +70,10 @@ bench-full: $(INSTALLED)  ## Measure growth, memory, start-up, solvers and peers
 bench-check: $(INSTALLED)  ## Fail where a plan became slower than the committed baseline
 	@$(BIN)/python -m benchmarks.check
 
+.PHONY: bench-again
+bench-again: $(INSTALLED)  ## Measure plans from what the last plan of the site left (four minutes)
+	@$(BIN)/python -m benchmarks.again
+
 .PHONY: bench-batch
 bench-batch: $(INSTALLED)  ## Measure batches: workers, cluster, memory (half an hour)
 	@$(BIN)/python -m benchmarks.batch

@@ -1,0 +1,182 @@
+"""Measure a plan of a site that was planned just before, from what that plan left, against one from scratch."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from benchmarks.figures import Figures, publish
+from models.domain import Scenario
+from models.domain.schedule import Schedule
+from optimizer import OptimizeOptions, optimize
+from optimizer.again import Memory
+from optimizer.bench.machine import machine
+from optimizer.bench.synthetic import scenario
+from optimizer.options import Backend, SolverOptions
+
+RESULTS = Path("build/benchmark-again.json")
+SEED = 1
+SIZES = (50, 500, 5000)
+PAIRS = 3
+SCARCE = 0.35
+"""Share of the comfortable limit that leaves a quarter of the energy unmet."""
+SAME_VALUE = 1e-6
+"""Relative difference of stages' values that is rounding."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """One change at one size; best of several pairs, so that what else the machine does counts least.
+
+    Args:
+        change: What is different in the second plan.
+        sessions: How many.
+        backend: How the program reaches HiGHS.
+        again_ms: The second plan from what the first one left, from scenario to verified schedule, ms.
+        cold_ms: The same from scratch.
+        again_solve_ms: Of `again_ms`, what HiGHS takes.
+        cold_solve_ms: Of `cold_ms`, likewise.
+    """
+
+    change: str
+    sessions: int
+    backend: str
+    again_ms: float
+    cold_ms: float
+    again_solve_ms: float
+    cold_solve_ms: float
+
+
+def changes(sessions: int, limit_share: float = 1.0) -> dict[str, tuple[Scenario, Scenario]]:
+    """What was planned, and what is to be planned next."""
+    day = scenario(sessions, seed=SEED, limit_share=limit_share)
+    generator = np.random.default_rng(SEED)
+    fewer = replace(day, sessions=day.sessions[: sessions // 2] + day.sessions[sessions // 2 + 1 :])
+    less = tuple(
+        replace(one, energy_kwh=0.8 * one.energy_kwh) if generator.random() < 0.1 else one  # noqa: PLR2004 - a tenth
+        for one in day.sessions
+    )
+    return {
+        "limit 3 % lower": (day, _limited(day, 0.97)),
+        "limit 20 % lower": (day, _limited(day, 0.8)),
+        "energy of a tenth of the sessions": (day, replace(day, sessions=less)),
+        "all prices": (day, replace(day, tariff=scenario(sessions, seed=SEED + 1).tariff)),
+        "an arrival": (fewer, day),
+        "a departure": (day, fewer),
+    }
+
+
+def _limited(day: Scenario, factor: float) -> Scenario:
+    groups = tuple(
+        replace(group, import_limit_kw=None if group.import_limit_kw is None else factor * group.import_limit_kw)
+        for group in day.site.groups
+    )
+    return replace(day, site=replace(day.site, groups=groups))
+
+
+def measure(
+    change: str, days: tuple[Scenario, Scenario], backend: Backend, *, sessions: int, pairs: int
+) -> Measurement:
+    """Time one change, both ways in turn.
+
+    Raises:
+        AssertionError: They do not reach the same values.
+    """
+    options = OptimizeOptions(solver=SolverOptions(backend=backend))
+    before, after = days
+    memory = Memory()
+    optimize(before, options, memory=memory)
+    left = memory.last
+    again, cold = [], []
+    for _ in range(pairs):
+        memory.last = left
+        again.append(optimize(after, options, memory=memory))
+        cold.append(optimize(after, options))
+        _require_same(again[-1], cold[-1])
+    return Measurement(
+        change=change,
+        sessions=sessions,
+        backend=backend.value,
+        again_ms=_best_ms(again, "total"),
+        cold_ms=_best_ms(cold, "total"),
+        again_solve_ms=_best_ms(again, "solve"),
+        cold_solve_ms=_best_ms(cold, "solve"),
+    )
+
+
+def _best_ms(plans: list[Schedule], phase: str) -> float:
+    return 1e3 * min(plan.seconds[phase] for plan in plans)
+
+
+def _require_same(again: Schedule, cold: Schedule) -> None:
+    for one, other in zip(again.stages, cold.stages, strict=True):
+        if abs(one.value - other.value) > SAME_VALUE * max(1.0, abs(other.value)):
+            raise AssertionError(f"stage {one.name} reaches {one.value} again and {other.value} from scratch")
+
+
+def measurements(sizes: tuple[int, ...], *, pairs: int) -> Iterator[Measurement]:
+    """Every change at every size, with both back ends, and where capacity is scarce."""
+    for sessions in sizes:
+        for backend in Backend:
+            for change, days in changes(sessions).items():
+                yield measure(change, days, backend, sessions=sessions, pairs=pairs)
+        for change, days in changes(sessions, SCARCE).items():
+            yield measure(f"{change}, scarce", days, Backend.ARRAYS, sessions=sessions, pairs=pairs)
+
+
+def tabulate(results: list[Measurement]) -> Figures:
+    """Times and their ratio."""
+    return Figures(
+        "A plan from what the last one left, over one from scratch",
+        (
+            "what changed",
+            "sessions",
+            "back end",
+            "from scratch, ms",
+            "again, ms",
+            "again / from scratch",
+            "solve alone",
+        ),
+        tuple(
+            (
+                one.change,
+                str(one.sessions),
+                one.backend,
+                f"{one.cold_ms:.1f}",
+                f"{one.again_ms:.1f}",
+                f"{one.again_ms / one.cold_ms:.2f}",
+                f"{one.again_solve_ms / one.cold_solve_ms:.2f}",
+            )
+            for one in results
+        ),
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Measure, print, and write the figures where asked to."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of sessions")
+    parser.add_argument("--pairs", type=int, default=PAIRS, help="plans each way, the best of which counts")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file for the figures")
+    parser.add_argument("--publish", action="store_true", help="put the figures into benchmarks/README.md")
+    chosen = parser.parse_args(arguments)
+    results = list(measurements(tuple(chosen.sizes), pairs=chosen.pairs))
+    table = tabulate(results)
+    table.print(Console(width=140))
+    document = {"environment": machine(), "measurements": [asdict(one) for one in results]}
+    chosen.out.parent.mkdir(parents=True, exist_ok=True)
+    chosen.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
+    if chosen.publish:
+        publish(table.markdown(), "again")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
