@@ -22,6 +22,9 @@ MAX_CHUNK = 64
 CHUNKS_PER_PLACE = 24
 """Enough of them that no worker is left alone with the last one for long."""
 
+CLOSING_S = 5.0
+"""How long a worker may take to end by itself when all is done."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchProgress:
@@ -118,6 +121,8 @@ def run_batch(
                 dataset.add(result)
                 progress = progress.after(result, time.monotonic() - started)
                 on_progress(progress)
+        # Idle workers end at once; one that is killed leaves what it took of the system to be complained about.
+        workers.close(patience_s=CLOSING_S)
     finally:
         workers.close()
     return progress

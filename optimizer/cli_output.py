@@ -120,10 +120,10 @@ def _violations(summary: dict[str, object]) -> Iterator[str]:
     entries = found if isinstance(found, list) else []
     for one in entries[:SHOWN_VIOLATIONS]:
         direction = "export" if one["type"] == "GENERATION" else "import"
-        what = "connection" if one["exceeds_connection"] else "limit"
+        beyond = ", more than the connection allows" if one["exceeds_connection"] else ""
         yield (
             f"group {one['group_id']!r} {direction} {one['power_kw']:.1f} kW from {one['start']} to {one['end']}, "
-            f"{what} {one['limit_kw']:.1f} kW"
+            f"limit {one['limit_kw']:.1f} kW{beyond}"
         )
     if len(entries) > SHOWN_VIOLATIONS:
         yield f"and {len(entries) - SHOWN_VIOLATIONS} more times, see limit_violations in summary.json"

@@ -51,10 +51,10 @@ class LimitViolation:
     @property
     def text(self) -> str:
         """All of it in a sentence."""
-        what = "its connection" if self.exceeds_connection else "what is allowed"
+        beyond = ", more than the connection allows" if self.exceeds_connection else ""
         return (
             f"{self.label}: {self.power_kw:.3f} kW from {self.start.isoformat()} to {self.end.isoformat()}, "
-            f"{what} is {self.limit_kw:.3f} kW: {self.excess_kwh:.3f} kWh too much"
+            f"allowed are {self.limit_kw:.3f} kW: {self.excess_kwh:.3f} kWh too much{beyond}"
         )
 
 

@@ -74,6 +74,10 @@ class Rows(Protocol[RowT_co]):
         """An error about the row of an index."""
 
 
+SETTINGS = ("allowed_currents_a", "min_current_a", "power_levels_kw", "min_power_kw")
+"""Fields of a charger that say what it can be set to."""
+
+
 def check_site(site: SiteFile) -> None:
     """Let pass a site whose groups form trees and whose chargers and other assets hang on them, each id once.
 
@@ -146,6 +150,12 @@ def _check_chargers(site: SiteFile) -> None:
                 field="chargers.group_id",
                 value=charger.group_id,
             )
+        try:
+            charger.to_domain(site.nominal_voltage_v)
+        except InputError as error:
+            stated = {name: getattr(charger, name) for name in SETTINGS if getattr(charger, name)}
+            field, value = next(iter(stated.items()), ("charger_id", charger.charger_id))
+            raise FileInputError(SITE_FILE, str(error), row=row, field=f"chargers.{field}", value=value) from error
 
 
 def _check_line_limits(site: SiteFile) -> None:

@@ -47,14 +47,14 @@ class LimitViolationEntry(BaseModel):
     )
 
     @classmethod
-    def of(cls, violation: LimitViolation, zone: tzinfo) -> LimitViolationEntry:
-        """The entry of a violation, its instants in a time zone."""
+    def of(cls, violation: LimitViolation) -> LimitViolationEntry:
+        """The entry of a violation."""
         return cls(
             group_id=violation.group_id,
             type=_type(violation),
             phase=violation.phase,
-            start=violation.start.astimezone(zone),
-            end=violation.end.astimezone(zone),
+            start=violation.start,
+            end=violation.end,
             limit_kw=round(violation.limit_kw, DECIMALS),
             power_kw=round(violation.power_kw, DECIMALS),
             excess_kwh=round(violation.excess_kwh, DECIMALS),
@@ -77,8 +77,15 @@ class LimitViolationEntry(BaseModel):
 
 
 def violation_entries(violations: Iterable[LimitViolation], zone: tzinfo) -> list[dict[str, object]]:
-    """Violations as JSON values."""
-    return [LimitViolationEntry.of(violation, zone).model_dump(mode="json") for violation in violations]
+    """Violations as JSON values, their instants in a time zone as those of all results are."""
+    return [
+        {
+            **LimitViolationEntry.of(violation).model_dump(mode="json"),
+            "start": violation.start.astimezone(zone).isoformat(),
+            "end": violation.end.astimezone(zone).isoformat(),
+        }
+        for violation in violations
+    ]
 
 
 def compliance_messages(schedule: Schedule) -> list[dict[str, object]]:

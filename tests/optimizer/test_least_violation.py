@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -218,7 +219,8 @@ class TestFiles:
         (block,) = message.forecasted_blocks
         assert (block.capacity, block.start_time, block.end_time) == (10.0, MORNING, MORNING + HOUR)
         assert "14.000 kW" in message.message
-        assert [one["excess_kwh"] for one in summary["limit_violations"]] == [4.0]  # type: ignore[attr-defined]
+        stated: Any = summary["limit_violations"]
+        assert [(one["excess_kwh"], one["start"]) for one in stated] == [(4.0, "2026-03-02T09:00:00+01:00")]
         recheck(scenario, read_result(tmp_path / "out", scenario)).require()
 
     def test_a_recheck_misses_what_was_struck_out(self, tmp_path: Path) -> None:

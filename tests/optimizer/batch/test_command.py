@@ -192,3 +192,12 @@ def _lives(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", maxsplit=1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_nothing_is_left_to_complain_about(tmp_path: Path) -> None:
+    """Workers end by themselves when all is done, and give back what they took of the system."""
+    source = write_folders(tmp_path / "source", ["a", "b"])
+
+    done = run_and("pass", source, "--out", tmp_path / "out", "--workers", "2", "--quiet")
+
+    assert (done.returncode, done.stderr) == (0, "")
