@@ -17,16 +17,16 @@ from models.domain.session import ChargingSession
 from models.domain.time_grid import FloatArray, TimeGrid
 from models.domain.why import ReasonCode
 from optimizer.options import OptimizeOptions
-from optimizer.scenario_io.result_schemas import AssetRow, GroupRow, LineRow, ScheduleRow, SessionResultRow
-from optimizer.scenario_io.results import (
+from optimizer.scenario_io.result_cells import (
     CODE_SEPARATOR,
     asset_rows,
     group_rows,
     line_rows,
     schedule_rows,
     session_rows,
-    summarize,
 )
+from optimizer.scenario_io.result_schemas import AssetRow, GroupRow, LineRow, ScheduleRow, SessionResultRow
+from optimizer.scenario_io.results import summarize
 from optimizer.scenario_io.why_document import why_document
 
 SCHEDULE = "schedule"

@@ -10,7 +10,8 @@ from models.domain.scenario import Scenario
 from optimizer.hindsight import DayFigures
 from optimizer.options import Foresight, Occasion, RollOptions
 from optimizer.rolling import Replan, RolledDay
-from optimizer.scenario_io.results import HINDSIGHT_FILE, REPLANS_FILE, ExtraTable, write_result
+from optimizer.scenario_io.result_files import HINDSIGHT_FILE, REPLANS_FILE
+from optimizer.scenario_io.results import ExtraTable, write_result
 
 _OCCASIONS = {
     Occasion.EVERY_STEP: "at every step",
