@@ -20,10 +20,10 @@ from api.site_state_json import state_from_json
 from models.domain import CapacityForecasts, ChargingSession, Site
 from models.errors import InputError
 from optimizer.scenario_io import SessionRow, SiteFile
-from optimizer.scenario_io.checks import unknown_fields_note
 from optimizer.scenario_io.documents import read_price_documents, read_session_documents, read_site_document
 from optimizer.scenario_io.result_schemas import ScheduleRow
 from optimizer.scenario_io.row_schemas import price_rows
+from optimizer.scenario_io.site_checks import unknown_fields_note
 
 logger = logging.getLogger(__name__)
 

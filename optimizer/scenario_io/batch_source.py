@@ -24,21 +24,12 @@ from models.domain.tariff import EnergyTariff
 from models.errors import FileInputError, InputError
 from models.oscp.v20 import UpdateGroupCapacityForecast
 from optimizer.scenario_io.asset_schemas import AssetPowerRow, CarbonRow, TariffFile
-from optimizer.scenario_io.checks import (
-    SITE_FILE,
-    TARIFF_FILE,
-    check_site,
-    read_carbon,
-    read_forecast,
-    read_powers,
-    read_prices,
-    read_sessions,
-    session_notes,
-    unknown_fields_note,
-)
 from optimizer.scenario_io.files import read_json, require_folder
+from optimizer.scenario_io.forecast_checks import read_forecast
 from optimizer.scenario_io.forecast_table import ForecastRow, to_messages
+from optimizer.scenario_io.price_checks import read_prices
 from optimizer.scenario_io.row_schemas import PriceRow, SessionRow
+from optimizer.scenario_io.scenario_files import SITE_FILE, TARIFF_FILE
 from optimizer.scenario_io.scenarios import (
     LoadedScenario,
     ignored_columns_note,
@@ -46,6 +37,9 @@ from optimizer.scenario_io.scenarios import (
     read_messages,
     with_tariff,
 )
+from optimizer.scenario_io.series_checks import read_carbon, read_powers
+from optimizer.scenario_io.session_checks import read_sessions, session_notes
+from optimizer.scenario_io.site_checks import check_site, unknown_fields_note
 from optimizer.scenario_io.site_schemas import SiteFile
 from optimizer.scenario_io.tables import Table, TableParts
 

@@ -19,21 +19,16 @@ from models.domain.tariff import EnergyTariff
 from models.errors import FileInputError, InputError
 from models.oscp.v20 import UpdateGroupCapacityForecast
 from optimizer.scenario_io.asset_schemas import AssetPowerRow, CarbonRow, TariffFile
-from optimizer.scenario_io.checks import (
-    check_site,
-    listed,
-    read_carbon,
-    read_forecast,
-    read_powers,
-    read_prices,
-    read_sessions,
-    session_notes,
-    unknown_fields_note,
-)
 from optimizer.scenario_io.fields import meant_field
 from optimizer.scenario_io.files import parse_json
+from optimizer.scenario_io.forecast_checks import read_forecast
+from optimizer.scenario_io.price_checks import read_prices
 from optimizer.scenario_io.row_schemas import PriceRow, SessionRow
+from optimizer.scenario_io.rows import listed
 from optimizer.scenario_io.scenarios import LoadedScenario, with_tariff
+from optimizer.scenario_io.series_checks import read_carbon, read_powers
+from optimizer.scenario_io.session_checks import read_sessions, session_notes
+from optimizer.scenario_io.site_checks import check_site, unknown_fields_note
 from optimizer.scenario_io.site_schemas import SiteFile
 
 MAX_ROWS = 100_000

@@ -17,8 +17,8 @@ from models.oscp.v20 import (
 )
 from models.oscp.v20.fields import MAX_CAPACITY
 from models.oscp.v20.forecast import MAX_BLOCKS
-from optimizer.scenario_io.checks import Rows
 from optimizer.scenario_io.fields import Id, Instant
+from optimizer.scenario_io.rows import Rows
 
 
 class ForecastRow(BaseModel):

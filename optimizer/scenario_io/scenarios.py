@@ -22,23 +22,9 @@ from models.domain.uncertainty import Uncertainty
 from models.errors import FileInputError, InputError, PriceGapError
 from models.oscp.v20 import UpdateGroupCapacityForecast
 from optimizer.scenario_io.asset_schemas import AssetPowerRow, CarbonRow, DemandChargeEntry, TariffFile
-from optimizer.scenario_io.checks import (
-    FORECASTS_FILE,
-    SITE_FILE,
-    TARIFF_FILE,
-    cell,
-    check_site,
-    listed,
-    read_carbon,
-    read_powers,
-    read_received,
-    read_recorded_prices,
-    read_recorded_sessions,
-    read_tariff,
-    session_notes,
-    unknown_fields_note,
-)
 from optimizer.scenario_io.files import first_problem, locate, new_folder, read_json, require_file, require_folder
+from optimizer.scenario_io.forecast_checks import read_received
+from optimizer.scenario_io.price_checks import read_recorded_prices, read_tariff
 from optimizer.scenario_io.row_schemas import (
     BATTERY_COLUMNS,
     PriceRow,
@@ -48,11 +34,15 @@ from optimizer.scenario_io.row_schemas import (
     SessionRow,
     price_rows,
 )
+from optimizer.scenario_io.rows import cell, listed
+from optimizer.scenario_io.scenario_files import FORECASTS_FILE, SITE_FILE, TARIFF_FILE, UNCERTAINTY_FILE
+from optimizer.scenario_io.series_checks import read_carbon, read_powers
+from optimizer.scenario_io.session_checks import read_recorded_sessions, session_notes
+from optimizer.scenario_io.site_checks import check_site, unknown_fields_note
 from optimizer.scenario_io.site_schemas import SiteFile
 from optimizer.scenario_io.tables import Table, TableParts
 from optimizer.scenario_io.uncertainty_schema import UncertaintyFile
 
-UNCERTAINTY_FILE = "uncertainty.json"
 MAX_MESSAGES = 1_000_000
 
 RowT = TypeVar("RowT", bound=BaseModel)
