@@ -21,10 +21,11 @@ from models.domain.violation import STATED_KW
 from models.errors import InputError
 from models.units import SECONDS_PER_HOUR, amperes_per_kilowatt
 from optimizer.arrays import sums_by
-from optimizer.assets import AssetArrays, SessionColumns, asset_arrays, fixed_power_kw, possible_energy_kwh
+from optimizer.assets import AssetArrays, fixed_power_kw
 from optimizer.lines import BesideSessions, Line, site_lines
 from optimizer.options import LimitMode, LineForm, OptimizeOptions, PilotMode
 from optimizer.pilot_rules import PilotRules
+from optimizer.prepare_assets import SessionColumns, asset_arrays, possible_energy_kwh
 from optimizer.problem import CapacityLimit, CapacityProblem, CountedAssets
 from optimizer.recourse import Recourse, recourse_of, surprised
 
