@@ -21,9 +21,9 @@ import numpy as np
 from models.domain.time_grid import FloatArray, IntArray
 from optimizer.arrays import sums_by
 from optimizer.limit_rows import counted_columns, least_kwh
+from optimizer.line_limits import line_limit
 from optimizer.linear_program import Rows
 from optimizer.lines import Line, largest_sum
-from optimizer.prepare import line_limit
 from optimizer.problem import CapacityLimit, CapacityProblem
 
 CUT_TOLERANCE_KWH = 1e-7

@@ -20,11 +20,11 @@ from models.domain import Scenario, Schedule
 from models.errors import CapacityOptimizerError, InputError
 from optimizer.advice import Advice
 from optimizer.options import COST_OBJECTIVE, PEAK_OBJECTIVE, OptimizeOptions, SolverOptions
-from optimizer.prepare import window
 from optimizer.scenario_io import LoadedScenario
 from optimizer.scenario_io.documents import SeriesDocuments, read_scenario_document
 from optimizer.scenario_io.files import parse_json
 from optimizer.scenario_io.plan_document import to_plan_document
+from optimizer.window import window
 
 MAX_AT_ONCE = 4
 """Requests that are solved or wait for it; sites are planned by the same processes."""
