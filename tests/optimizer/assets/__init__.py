@@ -1,0 +1,1 @@
+"""Tests of what hangs on a site beside plain charging."""
