@@ -1,0 +1,1 @@
+"""Tests of scenario folders that are refused."""
