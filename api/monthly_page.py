@@ -7,7 +7,7 @@ from html import escape
 
 from api.monthly import Alternative, SessionOutcome, SiteReport
 from api.monthly_capacity import CapacityUse
-from optimizer.report import style_sheet
+from optimizer.report import html_page, style_sheet
 
 LISTED_SESSIONS = 50
 UNKNOWN = "\N{EN DASH}"
@@ -35,18 +35,7 @@ def report_page(report: SiteReport) -> str:
     zone = report.site.time_zone
     first, last = report.start.astimezone(zone), report.end.astimezone(zone)
     title = f"{report.site.site_id}, {first:%B %Y}"
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{CONTENT_SECURITY_POLICY}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{escape(title)}</title>
-<style>{style_sheet()}{OWN_STYLE}</style>
-</head>
-<body>
-<main>
-<p class="eyebrow">{escape(title)}</p>
+    body = f"""<p class="eyebrow">{escape(title)}</p>
 <h1>{escape(_headline(report))}</h1>
 <p class="quiet">Sessions that departed from {first:%d %b %Y, %H:%M} to {last:%d %b %Y, %H:%M}</p>
 {_tiles(report)}
@@ -54,11 +43,8 @@ def report_page(report: SiteReport) -> str:
 {_capacity(report)}
 {_days(report)}
 {_short(report)}
-{_notes(report)}
-</main>
-</body>
-</html>
-"""
+{_notes(report)}"""
+    return html_page(title, body, policy=CONTENT_SECURITY_POLICY, style=style_sheet() + OWN_STYLE)
 
 
 def _headline(report: SiteReport) -> str:

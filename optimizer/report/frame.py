@@ -27,25 +27,39 @@ def page_document(heading: str, body: str, data: object, *, script: str) -> str:
     from plotly.offline import get_plotlyjs  # noqa: PLC0415 - takes a second that other commands need not spend
 
     scripts = (get_plotlyjs(), _asset("charts.js") + _asset(script))
-    page = f"""<!doctype html>
+    carried = f"""<script type="application/json" id="plan">{json_text(data)}</script>
+{"".join(f"<script>{one}</script>" for one in scripts)}
+"""
+    page = html_page(heading, body, policy=_content_security_policy(scripts), style=style_sheet(), carried=carried)
+    return page.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate in an id must not spoil the file
+
+
+def html_page(heading: str, body: str, *, policy: str, style: str, carried: str = "") -> str:
+    """A page of its own.
+
+    Args:
+        heading: Its title, not yet escaped.
+        body: What is in it, as HTML.
+        policy: What it may load and run, as a Content-Security-Policy.
+        style: Its style sheet.
+        carried: What stands behind what is seen, as whole lines of HTML.
+    """
+    return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{_content_security_policy(scripts)}">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(heading)}</title>
-<style>{style_sheet()}</style>
+<style>{style}</style>
 </head>
 <body>
 <main>
 {body}
 </main>
-<script type="application/json" id="plan">{json_text(data)}</script>
-{"".join(f"<script>{one}</script>" for one in scripts)}
-</body>
+{carried}</body>
 </html>
 """
-    return page.encode("utf-8", "replace").decode("utf-8")  # a lone surrogate in an id must not spoil the file
 
 
 def json_text(data: object) -> str:
