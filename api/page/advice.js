@@ -1,35 +1,22 @@
 // What more capacity of a group is worth, block by block, and what can be handed back. Nothing is stored or sent.
 
-import { margins } from "./chart.js";
+import { AskingCard } from "./asking.js";
 import { h, s, slot } from "./dom.js";
-import { scale, stepLine, ticks, timeAxis, valueAxis } from "./draw.js";
+import { stepLine } from "./draw.js";
 import { clock, kw, money, number, plural, price, span } from "./format.js";
 import { get } from "./net.js";
 
-const TOP = 24;
-const BOTTOM = 150;
 const NOTHING_KW = 0.0005;
 
 const seconds = (text) => Date.parse(text) / 1000;
 
-export class AdvicePane {
+export class AdvicePane extends AskingCard {
   constructor(view, changed) {
-    this.view = view;
-    this.changed = changed;
-    this.answer = null;
-    this.error = "";
-    this.busy = false;
-    this.svg = s("svg", { "aria-hidden": "true", focusable: "false" });
-    this.chart = h("div", { class: "advice-chart" }, this.svg);
-    view.addEventListener("change", () => this.draw());
-    new ResizeObserver(() => this.draw()).observe(this.chart);
+    super(view, changed, "advice");
   }
 
   render(site) {
-    if (this.site?.site_id !== site.site_id) {
-      this.answer = null;
-      this.error = "";
-    }
+    if (this.site?.site_id !== site.site_id) this.forget();
     this.site = site;
     const blocks = this.#blocks();
     return h(
@@ -52,24 +39,14 @@ export class AdvicePane {
 
   draw() {
     const blocks = this.#blocks();
-    const width = this.chart.clientWidth;
-    if (!blocks.length || !width) return;
-    const { left } = margins(640 > width ? width : 0);
-    const right = width - 22;
-    const range = { range: [Math.min(this.site.now, blocks[0].from), blocks.at(-1).to] };
-    const x = scale(range.range, [left, right]);
+    if (!blocks.length || !this.chart.clientWidth) return;
+    const range = [Math.min(this.site.now, blocks[0].from), blocks.at(-1).to];
     const heights = blocks.map((one) => Math.max(one.limit_kw, one.planned_kw) + one.asked_kw);
-    const most = 1.1 * Math.max(1, ...heights);
-    const y = scale([0, most], [BOTTOM, TOP]);
+    const { x, y, axes } = this.frame(range, 1.1 * Math.max(1, ...heights), "Capacity, kW", 22);
     const bar = (kind, one, low, high) =>
       high - low > NOTHING_KW ? s("rect", { class: kind, x: x(one.from), width: Math.max(1, x(one.to) - x(one.from)), y: y(high), height: y(low) - y(high) }) : null;
-    this.svg.setAttribute("viewBox", `0 0 ${width} 186`);
-    this.svg.setAttribute("width", width);
-    this.svg.setAttribute("height", 186);
     this.svg.replaceChildren(
-      timeAxis(range, this.site.time_zone, x, { top: TOP, bottom: BOTTOM, width: right - left }),
-      valueAxis(ticks(0, most, 4), y, { left, right }, number),
-      s("text", { class: "title", x: left, y: 12 }, "Capacity, kW"),
+      ...axes,
       ...blocks.flatMap((one) => [
         bar("needed", one, 0, Math.min(one.planned_kw, one.limit_kw)),
         bar("spare", one, one.limit_kw - one.hand_back_kw, one.limit_kw),
@@ -87,19 +64,10 @@ export class AdvicePane {
 
   async #ask() {
     const name = this.site.site_id;
-    this.busy = true;
-    this.error = "";
-    this.changed();
-    try {
+    await this.request(async () => {
       const answer = await get("advice", { site: name });
       if (this.site.site_id === name) this.answer = { ...answer, at: seconds(answer.made_at) };
-    } catch (error) {
-      this.answer = null;
-      this.error = error.message;
-    }
-    this.busy = false;
-    this.changed();
-    this.draw();
+    });
   }
 
   #words(blocks) {

@@ -15,6 +15,13 @@ const TITLE_PX = 300;
 /** Widths left and right of what is drawn over time, the same for every chart of a page. */
 export const margins = (width) => (width < NARROW_PX ? { left: 40, right: 10 } : { left: 108, right: 160 });
 
+/** Where the plot of an element begins and ends, and how wide it is, in pixels. */
+export function place(element) {
+  const width = element.clientWidth;
+  const { left, right } = margins(width);
+  return { left, width: width - left - right, right: width - right };
+}
+
 const highest = (values) => values.reduce((most, value) => (value !== null && value > most ? value : most), 0);
 
 /** Mean power of each charger in each step of the plan, and of what is not listed. */
@@ -65,17 +72,11 @@ export class GroupChart {
       this.svg,
       this.tip,
     );
-    steer(this.svg, view, () => this.place());
+    steer(this.svg, view, () => place(this.element));
     steerByKeys(this.element, view, () => this.stops ?? [], () => onAnnounce(this.tip.innerText));
     view.addEventListener("change", () => this.draw());
     view.addEventListener("point", () => this.point());
     new ResizeObserver(() => this.draw()).observe(this.element);
-  }
-
-  place() {
-    const width = this.element.clientWidth;
-    const { left, right } = margins(width);
-    return { left, width: width - left - right, right: width - right };
   }
 
   update(site) {
@@ -116,7 +117,7 @@ export class GroupChart {
   #draw() {
     const width = this.element.clientWidth;
     const narrow = width < NARROW_PX;
-    const { left, right } = this.place();
+    const { left, right } = place(this.element);
     const hasPrice = this.prices.some(([, , value]) => value !== null);
     const hasShadow = this.group.shadow.some((value) => value !== null && value > 1e-9);
     const power = { top: 26, bottom: narrow ? 236 : 316 };

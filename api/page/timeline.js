@@ -3,7 +3,7 @@
 import { h, s } from "./dom.js";
 import { scale, timeAxis, timeTicks } from "./draw.js";
 import { clock, kwh, number, when } from "./format.js";
-import { margins } from "./chart.js";
+import { margins, place } from "./chart.js";
 import { steer } from "./timeview.js";
 
 const ROW_PX = 24;
@@ -25,16 +25,10 @@ export class Timeline {
     this.svg = s("svg", { "aria-hidden": "true", focusable: "false" });
     this.rows = h("div", { class: "rows", tabindex: "0", role: "group", "aria-label": "Sessions over time" }, this.svg);
     this.element = h("div", { class: "timeline" }, this.axis, this.rows);
-    steer(this.svg, view, () => this.place());
+    steer(this.svg, view, () => place(this.element));
     view.addEventListener("change", () => this.draw());
     view.addEventListener("point", () => this.point());
     new ResizeObserver(() => this.draw()).observe(this.element);
-  }
-
-  place() {
-    const width = this.element.clientWidth;
-    const { left, right } = margins(width);
-    return { left, width: width - left - right, right: width - right };
   }
 
   update(site) {
@@ -56,7 +50,7 @@ export class Timeline {
   #draw() {
     const width = this.element.clientWidth;
     const narrow = margins(width).left < 60;
-    const { left, right } = this.place();
+    const { left, right } = place(this.element);
     const rowHeight = narrow ? NARROW_ROW_PX : ROW_PX;
     const sessions = [...this.site.group.sessions].sort(ORDERS[this.order][1]);
     const height = sessions.length * rowHeight + 4;
@@ -151,7 +145,7 @@ export class Timeline {
 
   point() {
     if (!this.cursor) return;
-    const { left, right } = this.place();
+    const { left, right } = place(this.element);
     const { cursor, selection, marked } = this.view;
     this.cursor.replaceChildren();
     for (const row of this.svg.querySelectorAll(".row")) row.classList.toggle("marked", marked !== null && row.dataset.mark === marked);

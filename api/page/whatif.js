@@ -1,9 +1,9 @@
 // What the plan would be with another limit, price or departure. Nothing is stored or sent.
 
+import { AskingCard } from "./asking.js";
 import { h, s, slot } from "./dom.js";
-import { intervals, scale, stepLine, ticks, timeAxis, valueAxis } from "./draw.js";
-import { clock, day, kw, kwh, money, number, offset, signed, when } from "./format.js";
-import { margins } from "./chart.js";
+import { intervals, stepLine } from "./draw.js";
+import { clock, day, kw, kwh, money, offset, signed, when } from "./format.js";
 import { post } from "./net.js";
 
 const STEP_S = 1800;
@@ -20,26 +20,17 @@ function marks(now, end, zone) {
 
 const iso = (seconds) => new Date(seconds * 1000).toISOString();
 
-export class WhatIf {
+export class WhatIf extends AskingCard {
   constructor(view, changed) {
-    this.view = view;
-    this.changed = changed;
+    super(view, changed, "what-if");
     this.kind = "limit";
     this.values = {};
-    this.answer = null;
-    this.error = "";
-    this.busy = false;
-    this.svg = s("svg", { "aria-hidden": "true", focusable: "false" });
-    this.chart = h("div", { class: "what-if-chart" }, this.svg);
-    view.addEventListener("change", () => this.draw());
-    new ResizeObserver(() => this.draw()).observe(this.chart);
   }
 
   /** Forget what was asked: another site or group is looked at. */
   clear() {
     this.values = {};
-    this.answer = null;
-    this.error = "";
+    this.forget();
   }
 
   render(site) {
@@ -81,8 +72,7 @@ export class WhatIf {
 
   #choose(kind) {
     this.kind = kind;
-    this.answer = null;
-    this.error = "";
+    this.forget();
     this.changed();
   }
 
@@ -161,24 +151,15 @@ export class WhatIf {
       price: () => ({ prices: [{ ...span, import_price_per_kwh: Number(given.price) }] }),
       departure: () => ({ departures: [{ session_id: given.session, departure: iso(given.departure) }] }),
     }[this.kind];
-    this.error = "";
     if (this.kind !== "departure" && Number(given.from) >= Number(given.to)) {
       this.error = "The end must be after the begin.";
       this.changed();
       return;
     }
-    this.busy = true;
-    this.changed();
-    try {
+    await this.request(async () => {
       this.answer = await post("what-if", body(), { site: site.site_id });
       this.asked = site.group.group_id;
-    } catch (error) {
-      this.answer = null;
-      this.error = error.message;
-    }
-    this.busy = false;
-    this.changed();
-    this.draw();
+    });
   }
 
   #result() {
@@ -225,9 +206,6 @@ export class WhatIf {
 
   draw() {
     if (!this.answer || !this.chart.clientWidth) return;
-    const width = this.chart.clientWidth;
-    const { left } = margins(640 > width ? width : 0);
-    const right = width - 10;
     const [present, changed] = [this.answer.present, this.answer.changed];
     const group = this.asked;
     const lines = (side) => ({
@@ -238,19 +216,13 @@ export class WhatIf {
     const peak = Math.max(1, ...is.power.map(([, , value]) => value), ...would.power.map(([, , value]) => value));
     const most = 1.1 * Math.min(2.2 * peak, Math.max(peak, ...would.limit.map(([, , value]) => value ?? 0)));
     const end = Math.max(this.view.home[1], present.edges[0] + 3600);
-    const range = { range: [present.edges[0], Math.min(present.edges.at(-1), end)] };
-    const [top, bottom] = [24, 150];
-    const x = scale(range.range, [left, right]);
-    const y = scale([0, most], [bottom, top]);
-    this.svg.setAttribute("viewBox", `0 0 ${width} 186`);
-    this.svg.setAttribute("width", width);
-    this.svg.setAttribute("height", 186);
+    const range = [present.edges[0], Math.min(present.edges.at(-1), end)];
+    const title = "Planned power, kW: as it is (filled) and what if (line)";
+    const { x, y, left, right, top, bottom, axes } = this.frame(range, most, title, 10);
     const clip = s("clipPath", { id: "what-if-plot" }, s("rect", { x: left, y: top, width: right - left, height: bottom - top }));
     this.svg.replaceChildren(
       s("defs", null, clip),
-      timeAxis(range, this.site.time_zone, x, { top, bottom, width: right - left }),
-      valueAxis(ticks(0, most, 4), y, { left, right }, number),
-      s("text", { class: "title", x: left, y: 12 }, "Planned power, kW: as it is (filled) and what if (line)"),
+      ...axes,
       s(
         "g",
         { "clip-path": "url(#what-if-plot)" },
