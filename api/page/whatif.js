@@ -145,10 +145,10 @@ export class WhatIf extends AskingCard {
     event.preventDefault();
     const given = Object.fromEntries(new FormData(event.target));
     const { site } = this;
-    const span = { start: iso(given.from), end: iso(given.to) };
+    const span = () => ({ start: iso(given.from), end: iso(given.to) });
     const body = {
-      limit: () => ({ limits: [{ ...span, group_id: site.group.group_id, limit_kw: Number(given.limit) }] }),
-      price: () => ({ prices: [{ ...span, import_price_per_kwh: Number(given.price) }] }),
+      limit: () => ({ limits: [{ ...span(), group_id: site.group.group_id, limit_kw: Number(given.limit) }] }),
+      price: () => ({ prices: [{ ...span(), import_price_per_kwh: Number(given.price) }] }),
       departure: () => ({ departures: [{ session_id: given.session, departure: iso(given.departure) }] }),
     }[this.kind];
     if (this.kind !== "departure" && Number(given.from) >= Number(given.to)) {

@@ -80,6 +80,18 @@ def test_what_if_sends_nothing(browser: Browser, depot: Depot) -> None:
     assert len(depot.provider.optima) == before
 
 
+def test_what_if_somebody_left_at_another_time(browser: Browser, depot: Depot) -> None:
+    """A departure is asked for as a limit is: the two plans stand side by side."""
+    browser.go("/site/depot")
+    browser.find(".chart svg .layer")
+    browser.find(".what-if label", "Departure").click()
+    browser.find(".what-if select[name=departure]")
+    browser.find(".what-if .primary").click()
+
+    assert "Sessions short" in browser.find(".compare", "Short").text
+    browser.find(".what-if-chart svg .would")
+
+
 def test_it_says_what_would_have_served(browser: Browser, depot: Depot) -> None:
     """Under 5 kW somebody goes short: how many kW more would do, and what holds it back; opened, it stays open."""
     browser.go("/site/depot")
