@@ -1,4 +1,4 @@
-"""Bodies of the REST API: read as JSON, and described in the OpenAPI document."""
+"""Bodies of requests: read as JSON, and described in the OpenAPI document of the REST API."""
 
 from __future__ import annotations
 
@@ -52,8 +52,8 @@ async def json_body(request: Request) -> object:
     return await asyncio.to_thread(read_value, text) if len(text) > THREAD_BYTES else read_value(text)
 
 
-async def raw_body(request: Request) -> bytes:
-    """The body of a request that says it is JSON.
+def require_json(request: Request) -> None:
+    """Let pass a request that says its body is JSON in UTF-8.
 
     Raises:
         HTTPException: 415 where it is said to be something else.
@@ -66,6 +66,15 @@ async def raw_body(request: Request) -> bytes:
             status.HTTP_415_UNSUPPORTED_MEDIA_TYPE,
             f"the header Content-Type is {content_type!r}; send application/json in UTF-8",
         )
+
+
+async def raw_body(request: Request) -> bytes:
+    """The body of a request that says it is JSON.
+
+    Raises:
+        HTTPException: 415 where it is said to be something else.
+    """
+    require_json(request)
     if encoding := request.headers.get("content-encoding"):
         raise HTTPException(
             status.HTTP_415_UNSUPPORTED_MEDIA_TYPE,

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from api.context import Context
 from api.dependencies import OSCP_TOKEN, OscpCaller, get_context, oscp_caller
 from api.persistence import DatabaseUnavailableError
+from api.routes.bodies import require_json
 from api.services import handshake, messages, registration
 from api.services.reading import Incoming
 from models.oscp.v20 import (
@@ -28,7 +29,6 @@ from models.oscp.v20 import (
 )
 
 OSCP_PATH = "/oscp/co/2.0"
-JSON_CHARSETS = ("", "utf-8", "utf8", "us-ascii")
 SEGMENT_HEADERS = ("X-Segment-Index", "X-Segment-Count")
 MAX_SEGMENT_DIGITS = 9
 
@@ -195,14 +195,7 @@ async def _incoming(message: MessageRoute, request: Request, caller: OscpCaller)
 
 
 def _check_media_type(request: Request) -> None:
-    content_type = request.headers.get("content-type", "")
-    kind, *parameters = (part.strip().lower() for part in content_type.split(";"))
-    charset = next((part.removeprefix("charset=").strip('"') for part in parameters if part.startswith("charset=")), "")
-    if kind != "application/json" or charset not in JSON_CHARSETS:
-        raise HTTPException(
-            status.HTTP_415_UNSUPPORTED_MEDIA_TYPE,
-            f"the header Content-Type is {content_type!r}; send application/json in UTF-8",
-        )
+    require_json(request)
     if "content-encoding" in request.headers:
         raise HTTPException(
             status.HTTP_415_UNSUPPORTED_MEDIA_TYPE,
