@@ -7,11 +7,73 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from models.domain.time_grid import FloatArray, TimeGrid, require_aware
+from models.domain.time_grid import FloatArray, IntArray, TimeGrid, require_aware
 from models.errors import InputError
+
+
+class Block(Protocol):
+    """Something that holds over ``[start, end)``."""
+
+    @property
+    def start(self) -> datetime:
+        """First instant at which it holds."""
+
+    @property
+    def end(self) -> datetime:
+        """First instant at which it does not hold any more."""
+
+
+BlockT = TypeVar("BlockT", bound=Block)
+
+
+def in_order(blocks: Iterable[BlockT], *, block: str, value: str) -> list[BlockT]:
+    """Blocks in order of time, none overlapping another.
+
+    Args:
+        blocks: In any order.
+        block: What one is called in messages.
+        value: What it gives to an instant.
+
+    Raises:
+        InputError: Two blocks overlap.
+    """
+    ordered = sorted(blocks, key=lambda one: one.start.timestamp())
+    for earlier, later in pairwise(ordered):
+        if later.start.timestamp() < earlier.end.timestamp():
+            raise InputError(
+                f"the {block} from {later.start.isoformat()} overlaps the one from {earlier.start.isoformat()} to "
+                f"{earlier.end.isoformat()}; each instant may have one {value}"
+            )
+    return ordered
+
+
+def blocks_on(
+    start_s: FloatArray, end_s: FloatArray, grid: TimeGrid
+) -> tuple[IntArray, tuple[datetime, datetime] | None]:
+    """Which of B blocks holds in each step of a grid that contains their edges.
+
+    Args:
+        start_s: (B,), seconds since the epoch, increasing.
+        end_s: (B,), seconds since the epoch.
+        grid: T steps that no block divides.
+
+    Returns:
+        (T,), index of a block, without meaning where none holds; and the first time for which none holds, None where
+        there is always one.
+    """
+    begin = grid.edges_s[:-1]
+    block = np.searchsorted(start_s, begin, side="right") - 1
+    covered = (block >= 0) & (end_s[block] > begin) if start_s.size else np.zeros(begin.size, dtype=bool)
+    if covered.all():
+        return block, None
+    first = int(np.argmin(covered))
+    later = np.flatnonzero(covered[first:])
+    until_s = grid.edges_s[first + int(later[0])] if later.size else grid.edges_s[-1]
+    return block, (grid.instant(float(grid.edges_s[first])), grid.instant(float(until_s)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +123,7 @@ class Series:
         Raises:
             InputError: Two blocks overlap.
         """
-        ordered = sorted(blocks, key=lambda block: block.start.timestamp())
-        for earlier, later in pairwise(ordered):
-            if later.start.timestamp() < earlier.end.timestamp():
-                raise InputError(
-                    f"the block from {later.start.isoformat()} overlaps the one from {earlier.start.isoformat()} to "
-                    f"{earlier.end.isoformat()}; each instant may have one value"
-                )
+        ordered = in_order(blocks, block="block", value="value")
         return cls(
             start_s=np.array([block.start.timestamp() for block in ordered], dtype=np.float64),
             end_s=np.array([block.end.timestamp() for block in ordered], dtype=np.float64),
@@ -91,16 +147,11 @@ class Series:
         Raises:
             InputError: An instant of the grid has none; the message names the first such gap.
         """
-        begin = grid.edges_s[:-1]
-        block = np.searchsorted(self.start_s, begin, side="right") - 1
-        covered = (block >= 0) & (self.end_s[block] > begin) if self.start_s.size else np.zeros(begin.size, dtype=bool)
-        if not covered.all():
-            first = int(np.argmin(covered))
-            later = np.flatnonzero(covered[first:])
-            until_s = grid.edges_s[first + int(later[0])] if later.size else grid.edges_s[-1]
+        block, gap = blocks_on(self.start_s, self.end_s, grid)
+        if gap is not None:
+            first, until = (instant.isoformat() for instant in gap)
             raise InputError(
-                f"{name}: nothing is said from {grid.instant(float(grid.edges_s[first])).isoformat()} to "
-                f"{grid.instant(float(until_s)).isoformat()}; it must cover the whole window from "
+                f"{name}: nothing is said from {first} to {until}; it must cover the whole window from "
                 f"{grid.start.isoformat()} to {grid.end.isoformat()}"
             )
         return self.value[block]

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from itertools import pairwise
 
 import numpy as np
 
+from models.domain.series import blocks_on, in_order
 from models.domain.time_grid import FloatArray, IntArray, TimeGrid, require_aware
 from models.errors import InputError, PriceGapError
 from models.units import SECONDS_PER_HOUR
@@ -73,13 +73,7 @@ class EnergyTariff:
         Raises:
             InputError: Two blocks overlap.
         """
-        ordered = sorted(blocks, key=lambda block: block.start.timestamp())
-        for earlier, later in pairwise(ordered):
-            if later.start.timestamp() < earlier.end.timestamp():
-                raise InputError(
-                    f"the price block from {later.start.isoformat()} overlaps the one from "
-                    f"{earlier.start.isoformat()} to {earlier.end.isoformat()}; each instant may have one price"
-                )
+        ordered = in_order(blocks, block="price block", value="price")
         return cls(
             start_s=np.array([block.start.timestamp() for block in ordered]),
             end_s=np.array([block.end.timestamp() for block in ordered]),
@@ -159,18 +153,13 @@ class EnergyTariff:
 
     def _block_on(self, grid: TimeGrid) -> IntArray:
         """The block of each step, (T,)."""
-        begin = grid.edges_s[:-1]
-        block = np.searchsorted(self.start_s, begin, side="right") - 1
-        covered = (block >= 0) & (self.end_s[block] > begin) if self.start_s.size else np.zeros(begin.size, dtype=bool)
-        if not covered.all():
-            first = int(np.argmin(covered))
-            later = np.flatnonzero(covered[first:])
-            gap_end_s = grid.edges_s[first + int(later[0])] if later.size else grid.edges_s[-1]
-            gap_start = grid.instant(float(grid.edges_s[first])).isoformat()
+        block, gap = blocks_on(self.start_s, self.end_s, grid)
+        if gap is not None:
+            first, until = (instant.isoformat() for instant in gap)
             raise PriceGapError(
-                gap_start,
-                f"no price from {gap_start} to {grid.instant(float(gap_end_s)).isoformat()}; prices must cover the "
-                f"whole window from {grid.start.isoformat()} to {grid.end.isoformat()}",
+                first,
+                f"no price from {first} to {until}; prices must cover the whole window from "
+                f"{grid.start.isoformat()} to {grid.end.isoformat()}",
             )
         return block
 
