@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -261,6 +262,22 @@ def make_scenario(
         demand_charges=tuple(demand_charges),
         carbon_kg_per_kwh=carbon_kg_per_kwh,
     )
+
+
+def make_one_limit(
+    limit_kw: float | None,
+    sessions: Iterable[ChargingSession],
+    *,
+    tariff: EnergyTariff | None = None,
+    max_power_kw: float = 22.0,
+) -> Scenario:
+    """Sessions at chargers of their own in one group."""
+    asked = [replace(session, charger_id=f"C-{session.session_id}") for session in sessions]
+    site = make_site(
+        groups=[CapacityGroup(group_id="main", import_limit_kw=limit_kw)],
+        chargers=[make_charger(session.charger_id, max_power_kw=max_power_kw) for session in asked],
+    )
+    return make_scenario(site=site, sessions=asked, tariff=tariff)
 
 
 def make_schedule(*, session: ChargingSession | None = None, notes: tuple[str, ...] = ()) -> Schedule:

@@ -20,14 +20,14 @@ from optimizer.options import OptimizeOptions, SolverOptions, Stage, Strategy
 from optimizer.problem import CapacityProblem
 from optimizer.solver import SolveStatus, solve
 from optimizer.verify import verify
-from tests.builders import HOUR, MORNING, make_scenario, make_session, make_tariff
-from tests.optimizer.plans.by_hand import HOURLY, approx, one_limit, planned, table
+from tests.builders import HOUR, MORNING, make_one_limit, make_scenario, make_session, make_tariff
+from tests.optimizer.plans.by_hand import HOURLY, approx, planned, table
 
 
 class TestFallback:
     """Where the solver fails, something that holds goes out instead, and says what it is."""
 
-    scenario = one_limit(
+    scenario = make_one_limit(
         10.0, [make_session("A", departure=MORNING + HOUR), make_session("B", departure=MORNING + HOUR, priority=3.0)]
     )
     """10 kWh in one hour for two who ask for 10 each; heuristics know no priorities and serve A."""
@@ -79,7 +79,7 @@ class TestFallback:
 
     def test_the_plan_in_force_does_not_when_it_is_worse(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A plan in force for somebody who left serves nobody who is here."""
-        previous = planned(one_limit(10.0, [make_session("gone")]))
+        previous = planned(make_one_limit(10.0, [make_session("gone")]))
         self.fail_from_now_on(monkeypatch)
 
         plan = optimize(replace(self.scenario, previous=previous), HOURLY)
@@ -255,7 +255,7 @@ class TestReport:
 
     def test_the_order_of_stages_is_an_option(self) -> None:
         """Earliest delivery before cost fills the first hour although it is dearer."""
-        scenario = one_limit(50.0, [make_session()], tariff=make_tariff((0.30, 0.20)))
+        scenario = make_one_limit(50.0, [make_session()], tariff=make_tariff((0.30, 0.20)))
         early = (Stage.UNMET_ENERGY, Stage.EARLIEST_DELIVERY, Stage.ENERGY_COST)
 
         plan = planned(scenario, replace(HOURLY, objective=early))

@@ -12,13 +12,21 @@ import pytest
 from models.domain.capacity import Phase
 from models.domain.group import CapacityGroup
 from models.domain.scenario import Scenario
-from models.domain.session import ChargingSession
 from models.domain.why import ReasonCode
 from optimizer.engine import optimize
 from optimizer.explain import explain
 from optimizer.options import OptimizeOptions, Strategy
 from optimizer.prepare import prepare
-from tests.builders import HOUR, MORNING, make_charger, make_forecast, make_scenario, make_session, make_site
+from tests.builders import (
+    HOUR,
+    MORNING,
+    make_charger,
+    make_forecast,
+    make_one_limit,
+    make_scenario,
+    make_session,
+    make_site,
+)
 
 HOURLY = OptimizeOptions(raster=HOUR)
 """The site is in Amsterdam, where `MORNING` is 09:00."""
@@ -29,34 +37,24 @@ def reasons(scenario: Scenario, options: OptimizeOptions = HOURLY) -> dict[str, 
     return {result.session.session_id: result.reason for result in optimize(scenario, options).sessions}
 
 
-def limited(limit_kw: float | None, *sessions: ChargingSession) -> Scenario:
-    """Sessions at chargers of their own under one limit."""
-    asked = [replace(session, charger_id=f"C-{session.session_id}") for session in sessions]
-    site = make_site(
-        groups=[CapacityGroup(group_id="main", import_limit_kw=limit_kw)],
-        chargers=[make_charger(session.charger_id) for session in asked],
-    )
-    return make_scenario(site=site, sessions=asked)
-
-
 def test_who_is_served_has_no_reason() -> None:
     """10 kWh asked for and given: nothing to explain."""
-    assert reasons(limited(50.0, make_session())) == {"S1": ""}
+    assert reasons(make_one_limit(50.0, [make_session()])) == {"S1": ""}
 
 
 def test_a_stay_too_short_is_named() -> None:
     """50 kWh in two hours at 22 kW: 6 kWh are out of reach although nothing else is short."""
-    assert reasons(limited(None, make_session(energy_kwh=50.0))) == {"S1": "departure too early"}
+    assert reasons(make_one_limit(None, [make_session(energy_kwh=50.0)])) == {"S1": "departure too early"}
 
 
 def test_the_limit_and_its_hours_are_named() -> None:
     """3 kW for two hours do not give 10 kWh: the group's limit is full from 09:00 to 11:00."""
-    assert reasons(limited(3.0, make_session())) == {"S1": "group main limit 09:00-11:00"}
+    assert reasons(make_one_limit(3.0, [make_session()])) == {"S1": "group main limit 09:00-11:00"}
 
 
 def test_both_reasons_are_named() -> None:
     """50 kWh asked for, 44 in reach, 6 given."""
-    assert reasons(limited(3.0, make_session(energy_kwh=50.0))) == {
+    assert reasons(make_one_limit(3.0, [make_session(energy_kwh=50.0)])) == {
         "S1": "departure too early; group main limit 09:00-11:00"
     }
 
@@ -65,7 +63,7 @@ def test_only_hours_in_which_the_limit_is_full_are_named() -> None:
     """Forecasts of 22, 3, 22 and 3 kW for 60 kWh at 22 kW: the limit binds in the second and the fourth hour, in the
     others the charger does.
     """
-    scenario = limited(None, make_session(departure=MORNING + 4 * HOUR, energy_kwh=60.0))
+    scenario = make_one_limit(None, [make_session(departure=MORNING + 4 * HOUR, energy_kwh=60.0)])
     scenario = make_scenario(
         site=scenario.site, sessions=scenario.sessions, forecasts=[make_forecast((22.0, 3.0, 22.0, 3.0))]
     )
@@ -76,7 +74,7 @@ def test_only_hours_in_which_the_limit_is_full_are_named() -> None:
 def test_more_than_three_stretches_are_counted() -> None:
     """3 kW in every other of ten hours: three stretches in full, two counted."""
     hours = (3.0, 22.0) * 5
-    scenario = limited(None, make_session(departure=MORNING + 10 * HOUR, energy_kwh=200.0))
+    scenario = make_one_limit(None, [make_session(departure=MORNING + 10 * HOUR, energy_kwh=200.0)])
     scenario = make_scenario(site=scenario.site, sessions=scenario.sessions, forecasts=[make_forecast(hours)])
 
     assert reasons(scenario) == {"S1": "group main limit 09:00-10:00, 11:00-12:00, 13:00-14:00 and 2 more"}
@@ -126,14 +124,17 @@ def test_who_is_outranked_is_told() -> None:
     """12 kWh for two who ask for 10: the one of priority 1 goes short under a limit that one of priority 2 uses."""
     sessions = [make_session(name, departure=MORNING + HOUR, priority=p) for name, p in (("A", 1.0), ("B", 2.0))]
 
-    assert reasons(limited(12.0, *sessions)) == {"A": "group main limit 09:00-10:00; outranked by priority", "B": ""}
+    assert reasons(make_one_limit(12.0, sessions)) == {
+        "A": "group main limit 09:00-10:00; outranked by priority",
+        "B": "",
+    }
 
 
 def test_equals_are_not_outranked() -> None:
     """With equal priority, or where the higher one is not there while the limit is full, nobody is outranked."""
-    equal = limited(12.0, *[make_session(name, departure=MORNING + HOUR) for name in ("A", "B")])
+    equal = make_one_limit(12.0, [make_session(name, departure=MORNING + HOUR) for name in ("A", "B")])
     later = make_session("B", arrival=MORNING + HOUR, departure=MORNING + 2 * HOUR, priority=2.0)
-    apart = limited(3.0, make_session("A", departure=MORNING + HOUR), later)
+    apart = make_one_limit(3.0, [make_session("A", departure=MORNING + HOUR), later])
 
     assert not any("outranked" in reason for reason in reasons(equal).values())
     assert reasons(apart)["A"] == "group main limit 09:00-10:00"
@@ -141,7 +142,7 @@ def test_equals_are_not_outranked() -> None:
 
 def test_room_left_by_a_heuristic_is_told() -> None:
     """A plan that gives nothing although 50 kW are free uses the room badly; no limit is to blame."""
-    problem = prepare(limited(50.0, make_session()), HOURLY)
+    problem = prepare(make_one_limit(50.0, [make_session()]), HOURLY)
 
     (found,) = explain(problem, np.zeros(2), np.array([10.0]), np.array([0.0]))
 
@@ -152,7 +153,7 @@ def test_a_heuristic_within_a_full_limit_names_the_limit() -> None:
     """Equal shares of 12 kW leave both of 10 kWh short in the hour they have."""
     sessions = [make_session(name, departure=MORNING + HOUR) for name in ("A", "B")]
 
-    found = reasons(limited(12.0, *sessions), replace(HOURLY, strategy=Strategy.EQUAL_SHARE))
+    found = reasons(make_one_limit(12.0, sessions), replace(HOURLY, strategy=Strategy.EQUAL_SHARE))
 
     assert found == dict.fromkeys(("A", "B"), "group main limit 09:00-10:00")
 
@@ -162,7 +163,7 @@ def test_over_several_days_the_date_is_named() -> None:
     late = MORNING + 13 * HOUR
     stay = make_session(arrival=late, departure=late + 4 * HOUR, energy_kwh=20.0)
 
-    assert reasons(limited(3.0, stay)) == {"S1": "group main limit 03-02 22:00-02:00"}
+    assert reasons(make_one_limit(3.0, [stay])) == {"S1": "group main limit 03-02 22:00-02:00"}
 
 
 def test_a_day_that_ends_at_midnight_is_one_day() -> None:
@@ -170,14 +171,14 @@ def test_a_day_that_ends_at_midnight_is_one_day() -> None:
     late = MORNING + 13 * HOUR
     stay = make_session(arrival=late, departure=late + 2 * HOUR, energy_kwh=20.0)
 
-    assert reasons(limited(3.0, stay)) == {"S1": "group main limit 22:00-00:00"}
+    assert reasons(make_one_limit(3.0, [stay])) == {"S1": "group main limit 22:00-00:00"}
 
 
 def test_a_part_of_a_step_is_named_by_the_step() -> None:
     """Limits are counted over steps, so a stretch is named by its steps, here the whole hour of a stay of half."""
     stay = make_session(departure=MORNING + timedelta(minutes=30))
 
-    assert reasons(limited(3.0, stay)) == {"S1": "group main limit 09:00-10:00"}
+    assert reasons(make_one_limit(3.0, [stay])) == {"S1": "group main limit 09:00-10:00"}
 
 
 def test_the_hour_that_comes_twice_is_named_twice() -> None:
@@ -185,4 +186,4 @@ def test_the_hour_that_comes_twice_is_named_twice() -> None:
     first = datetime(2026, 10, 25, 2, tzinfo=ZoneInfo("Europe/Amsterdam"))
     stay = make_session(arrival=first, departure=first.replace(fold=1))
 
-    assert reasons(limited(3.0, stay)) == {"S1": "group main limit 02:00-02:00"}
+    assert reasons(make_one_limit(3.0, [stay])) == {"S1": "group main limit 02:00-02:00"}

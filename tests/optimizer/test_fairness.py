@@ -22,7 +22,16 @@ from optimizer.engine import optimize
 from optimizer.options import PEAK_OBJECTIVE, Backend, Fairness, LimitMode, OptimizeOptions, SolverOptions
 from optimizer.prepare import prepare
 from optimizer.problem import CapacityProblem
-from tests.builders import HOUR, MORNING, make_charger, make_scenario, make_session, make_site, make_tariff
+from tests.builders import (
+    HOUR,
+    MORNING,
+    make_charger,
+    make_one_limit,
+    make_scenario,
+    make_session,
+    make_site,
+    make_tariff,
+)
 from tests.properties.strategies import Case, cases
 
 HOURLY = OptimizeOptions(raster=HOUR)
@@ -31,13 +40,8 @@ FAIR = [Fairness.MAX_MIN, Fairness.PROPORTIONAL]
 
 
 def one_hour(limit_kw: float, *sessions: ChargingSession) -> Scenario:
-    """Sessions at chargers of their own under one limit."""
-    asked = [replace(session, charger_id=f"C-{session.session_id}") for session in sessions]
-    site = make_site(
-        groups=[CapacityGroup(group_id="main", import_limit_kw=limit_kw)],
-        chargers=[make_charger(session.charger_id, max_power_kw=50.0) for session in asked],
-    )
-    return make_scenario(site=site, sessions=asked)
+    """Sessions at chargers of 50 kW of their own under one limit."""
+    return make_one_limit(limit_kw, sessions, max_power_kw=50.0)
 
 
 def asking(session_id: str, energy_kwh: float, *, priority: float = 1.0, priority_class: int = 0) -> ChargingSession:

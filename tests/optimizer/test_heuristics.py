@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -22,7 +22,16 @@ from optimizer.heuristics import NOTHING_KWH, allocate
 from optimizer.options import LimitMode, OptimizeOptions, Strategy
 from optimizer.prepare import prepare
 from optimizer.problem import CapacityProblem
-from tests.builders import HOUR, MORNING, make_charger, make_forecast, make_scenario, make_session, make_site
+from tests.builders import (
+    HOUR,
+    MORNING,
+    make_charger,
+    make_forecast,
+    make_one_limit,
+    make_scenario,
+    make_session,
+    make_site,
+)
 
 MINUTE = timedelta(minutes=1)
 HOURLY = OptimizeOptions(raster=HOUR)
@@ -36,13 +45,6 @@ RELATIVE = 1e-9
 def group(group_id: str, limit_kw: float | None, parent_id: str | None = None) -> CapacityGroup:
     """A group with a limit of its own, or none."""
     return CapacityGroup(group_id=group_id, parent_id=parent_id, import_limit_kw=limit_kw)
-
-
-def one_limit(limit_kw: float | None, sessions: Iterable[ChargingSession]) -> Scenario:
-    """Sessions at chargers of their own, each as strong as its vehicle, in one group."""
-    asked = tuple(replace(session, charger_id=f"C-{session.session_id}") for session in sessions)
-    chargers = [make_charger(session.charger_id) for session in asked]
-    return make_scenario(site=make_site(groups=[group("main", limit_kw)], chargers=chargers), sessions=asked)
 
 
 def table(problem: CapacityProblem, energy_kwh: FloatArray) -> dict[str, list[float]]:
@@ -237,7 +239,7 @@ def test_uncontrolled_charges_from_arrival_until_served() -> None:
         arrival=MORNING + 20 * MINUTE, departure=MORNING + 5 * HOUR, energy_kwh=20.0, max_power_kw=6.0
     )
 
-    plan = planned(one_limit(1.0, [session]), Strategy.UNCONTROLLED)
+    plan = planned(make_one_limit(1.0, [session]), Strategy.UNCONTROLLED)
 
     assert plan["S1"] == pytest.approx([4.0, 6.0, 6.0, 4.0, 0.0])
 
@@ -276,7 +278,7 @@ def test_equal_share_gives_what_the_weak_leave_to_the_strong() -> None:
         make_session("S3", energy_kwh=6.0, max_power_kw=11.0),
     ]
 
-    plan = planned(one_limit(12.0, sessions), Strategy.EQUAL_SHARE)
+    plan = planned(make_one_limit(12.0, sessions), Strategy.EQUAL_SHARE)
 
     assert plan == {"S1": [2.0, 2.0], "S2": [5.0, 9.0], "S3": [5.0, 1.0]}
 
@@ -289,7 +291,7 @@ def test_equal_share_meets_a_ceiling_on_the_way_up() -> None:
         for name, power_kw in powers_kw.items()
     ]
 
-    plan = planned(one_limit(12.0, sessions), Strategy.EQUAL_SHARE)
+    plan = planned(make_one_limit(12.0, sessions), Strategy.EQUAL_SHARE)
 
     assert plan == {"S1": [2.0], "S2": [4.5], "S3": [5.5]}
 
@@ -335,14 +337,14 @@ def test_equal_share_is_equal_in_power_while_present(options: OptimizeOptions, p
         make_session("B", arrival=MORNING + HOUR / 2, departure=MORNING + HOUR, energy_kwh=11.0),
     ]
 
-    plan = planned(one_limit(12.0, sessions), Strategy.EQUAL_SHARE, options)
+    plan = planned(make_one_limit(12.0, sessions), Strategy.EQUAL_SHARE, options)
 
     assert plan == {"A": [pytest.approx(power_kw)], "B": [pytest.approx(power_kw / 2)]}
 
 
 def long_and_urgent() -> Scenario:
     """6 kW for two vehicles of 6 kW: A asks for 6 kWh within 4 h, B for 24 kWh within 5 h."""
-    return one_limit(
+    return make_one_limit(
         6.0,
         [
             make_session("A", departure=MORNING + 4 * HOUR, energy_kwh=6.0, max_power_kw=6.0),
@@ -378,7 +380,7 @@ def test_laxity_counts_the_stay_from_arrival() -> None:
         make_session("B", arrival=MORNING + HOUR / 2, departure=MORNING + 2 * HOUR, energy_kwh=6.0, max_power_kw=6.0),
     ]
 
-    plan = planned(one_limit(6.0, sessions), Strategy.LEAST_LAXITY)
+    plan = planned(make_one_limit(6.0, sessions), Strategy.LEAST_LAXITY)
 
     assert plan == {"A": [3.0, 3.0], "B": [3.0, 3.0]}
 
@@ -392,7 +394,7 @@ def test_laxity_counts_need_at_the_vehicles_power() -> None:
         make_session("B", energy_kwh=5.5, max_power_kw=3.0),
     ]
 
-    plan = planned(one_limit(6.0, sessions), Strategy.LEAST_LAXITY)
+    plan = planned(make_one_limit(6.0, sessions), Strategy.LEAST_LAXITY)
 
     assert plan == {"A": [3.0, 3.0], "B": [3.0, 2.5]}
 
@@ -407,7 +409,7 @@ def test_rounding_does_not_break_a_tie() -> None:
         make_session("B", departure=MORNING + 80 * MINUTE, energy_kwh=5.0, max_power_kw=6.0),
     ]
 
-    plan = planned(one_limit(6.0, sessions), Strategy.LEAST_LAXITY)
+    plan = planned(make_one_limit(6.0, sessions), Strategy.LEAST_LAXITY)
 
     assert plan == {"A": [4.0, 0.0], "B": [pytest.approx(2.0), pytest.approx(2.0)]}
 
@@ -417,14 +419,14 @@ def test_ties_go_to_the_canonical_order() -> None:
     sessions = [make_session(name, energy_kwh=6.0, max_power_kw=6.0) for name in ("B", "A")]
 
     for strategy in (Strategy.EARLIEST_DEADLINE, Strategy.LEAST_LAXITY, Strategy.ROUND_ROBIN):
-        assert planned(one_limit(6.0, sessions), strategy) == {"A": [6.0, 0.0], "B": [0.0, 6.0]}
+        assert planned(make_one_limit(6.0, sessions), strategy) == {"A": [6.0, 0.0], "B": [0.0, 6.0]}
 
 
 def test_round_robin_starts_after_the_last_one_served() -> None:
     """9 kW for three vehicles of 6 kW: A and half of B, then C and half of A, then B and half of C, then A again."""
     sessions = [make_session(name, departure=MORNING + 4 * HOUR, energy_kwh=100.0, max_power_kw=6.0) for name in "ABC"]
 
-    plan = planned(one_limit(9.0, sessions), Strategy.ROUND_ROBIN)
+    plan = planned(make_one_limit(9.0, sessions), Strategy.ROUND_ROBIN)
 
     assert plan == {"A": [6.0, 3.0, 0.0, 6.0], "B": [3.0, 0.0, 6.0, 3.0], "C": [0.0, 6.0, 3.0, 0.0]}
 
@@ -437,7 +439,7 @@ def test_round_robin_goes_on_to_a_newcomer() -> None:
         make_session("C", arrival=MORNING + HOUR, departure=MORNING + 2 * HOUR, energy_kwh=100.0, max_power_kw=6.0),
     ]
 
-    plan = planned(one_limit(12.0, sessions), Strategy.ROUND_ROBIN)
+    plan = planned(make_one_limit(12.0, sessions), Strategy.ROUND_ROBIN)
 
     assert plan == {"A": [6.0, 6.0], "B": [6.0, 0.0], "C": [0.0, 6.0]}
 
@@ -462,7 +464,7 @@ def test_no_capacity_gives_nothing(strategy: Strategy) -> None:
     """Under 0 kW all day nobody gets anything, and nothing is divided by zero."""
     sessions = [make_session("A"), make_session("B", arrival=MORNING + 20 * MINUTE)]
 
-    problem = prepare(one_limit(0.0, sessions), OptimizeOptions())
+    problem = prepare(make_one_limit(0.0, sessions), OptimizeOptions())
 
     assert not allocate(problem, strategy).any()
 
@@ -478,7 +480,7 @@ def test_a_problem_without_sessions_has_an_empty_plan(strategy: Strategy) -> Non
 @pytest.mark.parametrize("strategy", HEURISTICS, ids=str)
 def test_without_limits_all_do_the_same(strategy: Strategy) -> None:
     """Where nothing holds sessions down, each charges at full power until served: 22 kW, then the rest of 30 kWh."""
-    plan = planned(one_limit(None, [make_session(name, energy_kwh=30.0) for name in "AB"]), strategy)
+    plan = planned(make_one_limit(None, [make_session(name, energy_kwh=30.0) for name in "AB"]), strategy)
 
     assert plan == {"A": [22.0, 8.0], "B": [22.0, 8.0]}
 

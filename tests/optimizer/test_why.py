@@ -17,7 +17,6 @@ from models.domain.connection import Connection
 from models.domain.group import CapacityGroup, LimitCounts
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule
-from models.domain.session import ChargingSession
 from models.domain.time_grid import FloatArray, ceil_to_raster
 from models.domain.why import ChangeKind, ReasonCode, ServingChange, Why
 from models.errors import InputError
@@ -32,6 +31,7 @@ from tests.builders import (
     MORNING,
     make_charger,
     make_forecast,
+    make_one_limit,
     make_scenario,
     make_series,
     make_session,
@@ -45,16 +45,6 @@ from tests.properties.test_assets_on_lines import sites as sites_with_assets
 
 WHY = OptimizeOptions(raster=HOUR, why=True)
 MINUTE = timedelta(minutes=1)
-
-
-def limited(limit_kw: float | None, *sessions: ChargingSession) -> Scenario:
-    """Sessions at chargers of their own under one limit."""
-    asked = [replace(session, charger_id=f"C-{session.session_id}") for session in sessions]
-    site = make_site(
-        groups=[CapacityGroup(group_id="main", import_limit_kw=limit_kw)],
-        chargers=[make_charger(session.charger_id) for session in asked],
-    )
-    return make_scenario(site=site, sessions=asked)
 
 
 def explained(scenario: Scenario, options: OptimizeOptions = WHY) -> Why:
@@ -76,7 +66,7 @@ class TestSmallestChange:
         """3 kW for two hours give 6 of 10 kWh. Limits hold on the mean of an hour: the third gives 3 kWh, the fourth
         the last one in 2.7 minutes at 22 kW; or 2 kW more over both hours.
         """
-        later, higher = explained(limited(3.0, make_session())).changes["S1"]
+        later, higher = explained(make_one_limit(3.0, [make_session()])).changes["S1"]
 
         assert (later.kind, later.minutes_later) == (ChangeKind.DEPARTURE, 63)
         assert later.departure == MORNING + 2 * HOUR + 63 * MINUTE
@@ -85,7 +75,7 @@ class TestSmallestChange:
 
     def test_a_stay_too_short_takes_minutes_only(self) -> None:
         """50 kWh at 22 kW take 136.36 minutes; two hours are 17 minutes short, whatever the group may draw."""
-        (later,) = explained(limited(100.0, make_session(energy_kwh=50.0))).changes["S1"]
+        (later,) = explained(make_one_limit(100.0, [make_session(energy_kwh=50.0)])).changes["S1"]
 
         assert later.minutes_later == 17
 
@@ -93,7 +83,7 @@ class TestSmallestChange:
         """Two ask for 10 kWh in one hour, 12 are allowed: who goes short needs what both lack together, 8 kW."""
         sessions = [make_session(name, departure=MORNING + HOUR) for name in ("A", "B")]
 
-        changes = explained(limited(12.0, *sessions)).changes
+        changes = explained(make_one_limit(12.0, sessions)).changes
 
         raises = [change for found in changes.values() for change in found if change.kind is ChangeKind.CAPACITY]
         assert sum(change.more_kw for change in raises) == pytest.approx(8.0)
@@ -105,7 +95,7 @@ class TestSmallestChange:
         low = make_session("A", departure=MORNING + HOUR)
         high = make_session("B", departure=MORNING + HOUR, energy_kwh=20.0, priority=2.0)
 
-        changes = explained(limited(12.0, low, high)).changes
+        changes = explained(make_one_limit(12.0, [low, high])).changes
 
         assert changes["A"][-1].more_kw == pytest.approx(18.0, abs=0.011)
         assert changes["B"][-1].more_kw == pytest.approx(8.0, abs=0.0011)
@@ -126,7 +116,7 @@ class TestSmallestChange:
 
     def test_a_limit_of_nothing_from_then_on_leaves_only_the_raise(self) -> None:
         """The only forecast ends with the stay; what comes after it is planned as 0 kW: staying helps nobody."""
-        scenario = limited(None, make_session())
+        scenario = make_one_limit(None, [make_session()])
         scenario = make_scenario(site=scenario.site, sessions=scenario.sessions, forecasts=[make_forecast((3.0, 3.0))])
 
         (change,) = explained(scenario).changes["S1"]
@@ -141,24 +131,24 @@ class TestSmallestChange:
 
     def test_who_is_served_needs_none(self) -> None:
         """10 kWh asked for and given."""
-        assert explained(limited(50.0, make_session())).changes == {}
+        assert explained(make_one_limit(50.0, [make_session()])).changes == {}
 
     def test_beyond_the_prices_the_stay_is_still_looked_at(self) -> None:
         """Prices end with the window; a departure after it is judged by the limits alone."""
-        scenario = replace(limited(3.0, make_session()), tariff=make_tariff((0.2, 0.3)))
+        scenario = replace(make_one_limit(3.0, [make_session()]), tariff=make_tariff((0.2, 0.3)))
 
         assert explained(scenario).changes["S1"][0].minutes_later == 63
 
     def test_without_time_nobody_is_looked_at(self) -> None:
         """A limit of 0 s: who goes short is named as not searched; the rest of the reasons is there."""
-        found = explained(limited(3.0, make_session()), replace(WHY, why_limit_s=0.0))
+        found = explained(make_one_limit(3.0, [make_session()]), replace(WHY, why_limit_s=0.0))
 
         assert (found.changes, found.not_searched) == ({}, ("S1",))
         assert found.holdings
 
     def test_of_a_heuristic_nothing_is_claimed(self) -> None:
         """What a rule of thumb would do with more is not known."""
-        found = explained(limited(3.0, make_session()), replace(WHY, strategy=Strategy.LEAST_LAXITY))
+        found = explained(make_one_limit(3.0, [make_session()]), replace(WHY, strategy=Strategy.LEAST_LAXITY))
 
         assert found.changes == {}
 
@@ -176,7 +166,7 @@ class TestHoldings:
         """Forecasts of 22, 3, 22, 3 kW, 60 kWh at 22 kW: 50 are served. The charger and the group hold in turn; a
         further kWh from either is worth the 10 of unserved energy.
         """
-        scenario = limited(None, make_session(departure=MORNING + 4 * HOUR, energy_kwh=60.0))
+        scenario = make_one_limit(None, [make_session(departure=MORNING + 4 * HOUR, energy_kwh=60.0)])
         forecasts = [make_forecast((30.0, 3.0, 30.0, 3.0))]
         scenario = make_scenario(site=scenario.site, sessions=scenario.sessions, forecasts=forecasts)
 
@@ -190,7 +180,7 @@ class TestHoldings:
 
     def test_dear_hours_are_left_out_freely(self) -> None:
         """10 kWh at 0.2 rather than 0.3: at half its power nothing holds it back, in the dear hour neither."""
-        scenario = replace(limited(50.0, make_session()), tariff=make_tariff((0.2, 0.3)))
+        scenario = replace(make_one_limit(50.0, [make_session()]), tariff=make_tariff((0.2, 0.3)))
 
         found = explained(scenario).holdings
 
@@ -198,7 +188,7 @@ class TestHoldings:
 
     def test_a_cheap_hour_too_narrow_has_a_price(self) -> None:
         """At most 4 kW in the cheap hour: a further kWh there saves 0.1."""
-        scenario = replace(limited(None, make_session()), tariff=make_tariff((0.2, 0.3)))
+        scenario = replace(make_one_limit(None, [make_session()]), tariff=make_tariff((0.2, 0.3)))
         scenario = replace(scenario, forecasts=make_scenario(forecasts=[make_forecast((4.0, 22.0))]).forecasts)
 
         first = explained(scenario).holdings[0]
@@ -208,7 +198,7 @@ class TestHoldings:
 
     def test_the_vehicle_is_named(self) -> None:
         """A vehicle of 3.7 kW at a charger of 22 holds itself back."""
-        (only,) = explained(limited(None, make_session(max_power_kw=3.7))).holdings
+        (only,) = explained(make_one_limit(None, [make_session(max_power_kw=3.7)])).holdings
 
         assert only.code is ReasonCode.VEHICLE_LIMIT
 

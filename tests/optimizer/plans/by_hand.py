@@ -1,21 +1,15 @@
-"""What plans worked out by hand begin with and are compared in: one limit, whole hours, energy of each session."""
+"""What plans worked out by hand are made with and compared in: whole hours, energy of each session in each step."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
-from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from models.domain.group import CapacityGroup
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
-from models.domain.session import ChargingSession
-from models.domain.tariff import EnergyTariff
 from optimizer.engine import optimize
 from optimizer.options import OptimizeOptions
-from tests.builders import HOUR, make_charger, make_scenario, make_site
+from tests.builders import HOUR
 
 HOURLY = OptimizeOptions(raster=HOUR)
 TOLERANCE = 1e-6
@@ -26,18 +20,6 @@ def table(plan: Schedule) -> dict[str, list[float]]:
     dense = np.zeros((len(plan.sessions), plan.grid.steps))
     np.add.at(dense, (plan.session_index, plan.step_index), plan.energy_kwh)
     return {result.session.session_id: row.tolist() for result, row in zip(plan.sessions, dense, strict=True)}
-
-
-def one_limit(
-    limit_kw: float | None, sessions: Iterable[ChargingSession], *, tariff: EnergyTariff | None = None
-) -> Scenario:
-    """Sessions at chargers of their own in one group."""
-    asked = [replace(session, charger_id=f"C-{session.session_id}") for session in sessions]
-    site = make_site(
-        groups=[CapacityGroup(group_id="main", import_limit_kw=limit_kw)],
-        chargers=[make_charger(session.charger_id) for session in asked],
-    )
-    return make_scenario(site=site, sessions=asked, tariff=tariff)
 
 
 def planned(scenario: Scenario, options: OptimizeOptions = HOURLY) -> Schedule:

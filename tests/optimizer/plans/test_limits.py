@@ -15,12 +15,13 @@ from tests.builders import (
     MORNING,
     make_charger,
     make_forecast,
+    make_one_limit,
     make_scenario,
     make_session,
     make_site,
     make_tariff,
 )
-from tests.optimizer.plans.by_hand import HOURLY, approx, one_limit, planned, table
+from tests.optimizer.plans.by_hand import HOURLY, approx, planned, table
 
 
 class TestLimits:
@@ -56,7 +57,7 @@ class TestLimits:
 
     def test_the_lower_of_connection_and_forecast_holds(self) -> None:
         """A connection of 5 kW under forecasts of 3 and 8 kW allows 3 and 5 kWh."""
-        scenario = one_limit(5.0, [make_session()])
+        scenario = make_one_limit(5.0, [make_session()])
         scenario = make_scenario(site=scenario.site, sessions=scenario.sessions, forecasts=[make_forecast((3.0, 8.0))])
 
         plan = planned(scenario)
@@ -67,7 +68,7 @@ class TestLimits:
 
     def test_zero_capacity_all_day_is_a_plan(self) -> None:
         """Nothing allowed, nothing delivered: optimal all the same, and everything unmet is said to be."""
-        plan = planned(one_limit(0.0, [make_session("A"), make_session("B")], tariff=make_tariff()))
+        plan = planned(make_one_limit(0.0, [make_session("A"), make_session("B")], tariff=make_tariff()))
 
         assert plan.power_kw.size == 0
         assert plan.unmet_energy_kwh == pytest.approx(20.0)
@@ -77,7 +78,7 @@ class TestLimits:
         """Without a connection limit, an hour no forecast covers may draw nothing; a note says since when and what to
         do.
         """
-        scenario = one_limit(None, [make_session()])
+        scenario = make_one_limit(None, [make_session()])
         scenario = make_scenario(site=scenario.site, sessions=scenario.sessions, forecasts=[make_forecast((6.0,))])
 
         plan = planned(scenario)
@@ -89,7 +90,7 @@ class TestLimits:
 
     def test_a_connection_limit_fills_a_gap(self) -> None:
         """Where the connection has a limit, it holds in the gap."""
-        scenario = one_limit(7.0, [make_session(energy_kwh=20.0)])
+        scenario = make_one_limit(7.0, [make_session(energy_kwh=20.0)])
         scenario = make_scenario(site=scenario.site, sessions=scenario.sessions, forecasts=[make_forecast((6.0,))])
 
         plan = planned(scenario)
@@ -99,7 +100,7 @@ class TestLimits:
 
     def test_the_fallback_fills_a_gap(self) -> None:
         """FALLBACK_CONSUMPTION of 2 kW holds in the second hour only, where CONSUMPTION says nothing."""
-        scenario = one_limit(None, [make_session()])
+        scenario = make_one_limit(None, [make_session()])
         forecasts = [make_forecast((6.0,)), make_forecast((2.0, 2.0), kind=CapacityKind.FALLBACK_CONSUMPTION)]
         scenario = make_scenario(site=scenario.site, sessions=scenario.sessions, forecasts=forecasts)
 
@@ -111,7 +112,7 @@ class TestLimits:
     @pytest.mark.parametrize("kind", [CapacityKind.GENERATION, CapacityKind.OPTIMUM, CapacityKind.FALLBACK_GENERATION])
     def test_other_forecasts_limit_nothing(self, kind: CapacityKind) -> None:
         """What may be fed in, and what was answered, does not hold down what is drawn."""
-        scenario = one_limit(None, [make_session()])
+        scenario = make_one_limit(None, [make_session()])
         scenario = make_scenario(
             site=scenario.site, sessions=scenario.sessions, forecasts=[make_forecast((1.0, 1.0), kind=kind)]
         )
@@ -152,7 +153,7 @@ class TestLimits:
 
     def test_the_mean_lets_a_short_stay_draw_more(self) -> None:
         """Half an hour in an hourly step under 6 kW: on the mean 6 kWh at 12 kW, at every moment 3 kWh at 6 kW."""
-        scenario = one_limit(6.0, [make_session(departure=MORNING + HOUR / 2)])
+        scenario = make_one_limit(6.0, [make_session(departure=MORNING + HOUR / 2)])
 
         mean = planned(scenario)
         every_moment = planned(scenario, replace(HOURLY, limit_mode=LimitMode.INSTANTANEOUS))

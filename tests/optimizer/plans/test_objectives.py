@@ -16,13 +16,14 @@ from tests.builders import (
     HOUR,
     MORNING,
     make_charger,
+    make_one_limit,
     make_scenario,
     make_schedule,
     make_session,
     make_site,
     make_tariff,
 )
-from tests.optimizer.plans.by_hand import HOURLY, approx, one_limit, planned, table
+from tests.optimizer.plans.by_hand import HOURLY, approx, planned, table
 
 
 class TestCost:
@@ -30,7 +31,7 @@ class TestCost:
 
     def test_the_cheaper_hour_is_filled_first(self) -> None:
         """10 kWh at 0.30, then 0.20 per kWh, at most 6 kW: 6 kWh in the second hour, 4 in the first; 1.20 + 1.20."""
-        plan = planned(one_limit(6.0, [make_session()], tariff=make_tariff((0.30, 0.20))))
+        plan = planned(make_one_limit(6.0, [make_session()], tariff=make_tariff((0.30, 0.20))))
 
         assert table(plan) == approx({"S1": [4.0, 6.0]})
         assert plan.energy_cost == pytest.approx(2.40)
@@ -45,7 +46,7 @@ class TestCost:
         10 of the 12 kWh of the first hour, A the other 2 and 8 in the second. Cost 12 x 0.20 + 8 x 0.30.
         """
         plan = planned(
-            one_limit(12.0, [make_session("A"), make_session("B", departure=MORNING + HOUR)], tariff=make_tariff())
+            make_one_limit(12.0, [make_session("A"), make_session("B", departure=MORNING + HOUR)], tariff=make_tariff())
         )
 
         assert table(plan) == approx({"A": [2.0, 8.0], "B": [10.0, 0.0]})
@@ -54,7 +55,7 @@ class TestCost:
 
     def test_service_comes_before_cost(self) -> None:
         """At 100 per kWh a vehicle is still served."""
-        plan = planned(one_limit(50.0, [make_session()], tariff=make_tariff((100.0, 200.0))))
+        plan = planned(make_one_limit(50.0, [make_session()], tariff=make_tariff((100.0, 200.0))))
 
         assert plan.delivered_energy_kwh == pytest.approx(10.0)
         assert plan.energy_cost == pytest.approx(1000.0)
@@ -62,7 +63,7 @@ class TestCost:
     @pytest.mark.parametrize("prices", [(-0.50, -0.10), (-0.10, -0.50), (-0.20, 0.20)])
     def test_negative_prices_never_overcharge(self, prices: tuple[float, float]) -> None:
         """Who asks for 10 kWh gets 10 kWh however much more would earn, all of it in the cheaper hour."""
-        plan = planned(one_limit(50.0, [make_session()], tariff=make_tariff(prices)))
+        plan = planned(make_one_limit(50.0, [make_session()], tariff=make_tariff(prices)))
 
         assert plan.delivered_energy_kwh == pytest.approx(10.0)
         assert plan.energy_cost == pytest.approx(10.0 * min(prices))
@@ -74,7 +75,7 @@ class TestCost:
         short = [make_session("A", departure=MORNING + HOUR), make_session("B", departure=MORNING + HOUR)]
         favoured = [short[0], replace(short[1], priority=2.0)]
 
-        plan, equal = planned(one_limit(12.0, favoured)), planned(one_limit(12.0, short))
+        plan, equal = planned(make_one_limit(12.0, favoured)), planned(make_one_limit(12.0, short))
 
         assert table(plan) == approx({"A": [2.0], "B": [10.0]})
         assert plan.stages[0].value == pytest.approx(8.0)
@@ -82,7 +83,7 @@ class TestCost:
 
     def test_without_prices_there_is_no_cost(self) -> None:
         """Without a tariff the cost is zero, no price is shown, and the stage falls away."""
-        plan = planned(one_limit(50.0, [make_session()]))
+        plan = planned(make_one_limit(50.0, [make_session()]))
 
         assert plan.energy_cost == 0.0
         assert plan.price_per_kwh is None
@@ -90,7 +91,7 @@ class TestCost:
 
     def test_a_flat_price_delivers_early(self) -> None:
         """At one price nothing is gained by waiting: 6 kWh in the first hour, 4 in the second."""
-        plan = planned(one_limit(6.0, [make_session()], tariff=make_tariff((0.25, 0.25))))
+        plan = planned(make_one_limit(6.0, [make_session()], tariff=make_tariff((0.25, 0.25))))
 
         assert table(plan) == approx({"S1": [6.0, 4.0]})
 
@@ -103,7 +104,7 @@ class TestCost:
             PriceBlock(start=start, end=end, import_price_per_kwh=price)
             for start, end, price in zip(edges, edges[1:], (0.30, 0.10, 0.20), strict=False)
         ]
-        plan = planned(one_limit(6.0, [make_session()], tariff=EnergyTariff.from_blocks(prices)))
+        plan = planned(make_one_limit(6.0, [make_session()], tariff=EnergyTariff.from_blocks(prices)))
 
         assert (plan.grid.step_hours * 60).tolist() == pytest.approx([20, 40, 10, 50])
         assert table(plan) == approx({"S1": [0.0, 4.0, 1.0, 5.0]})
@@ -115,7 +116,7 @@ class TestPeak:
 
     def test_the_peak_is_as_low_as_it_gets(self) -> None:
         """10 kWh over two hours cannot peak below 5 kW, whatever the prices."""
-        scenario = one_limit(50.0, [make_session()], tariff=make_tariff((0.10, 0.50)))
+        scenario = make_one_limit(50.0, [make_session()], tariff=make_tariff((0.10, 0.50)))
 
         plan = planned(scenario, replace(HOURLY, objective=PEAK_OBJECTIVE))
 
@@ -128,7 +129,7 @@ class TestPeak:
         second hour and only 2 in the first.
         """
         late = make_session("B", arrival=MORNING + 2 * HOUR, departure=MORNING + 3 * HOUR, energy_kwh=8.0)
-        scenario = one_limit(50.0, [make_session("A"), late], tariff=make_tariff((0.30, 0.10, 0.20)))
+        scenario = make_one_limit(50.0, [make_session("A"), late], tariff=make_tariff((0.30, 0.10, 0.20)))
 
         plan = planned(scenario, replace(HOURLY, objective=PEAK_OBJECTIVE))
 
@@ -138,7 +139,7 @@ class TestPeak:
     def test_service_comes_before_the_peak(self) -> None:
         """A vehicle that needs 20 kW for its only hour gets them."""
         plan = planned(
-            one_limit(50.0, [make_session(departure=MORNING + HOUR, energy_kwh=20.0)]),
+            make_one_limit(50.0, [make_session(departure=MORNING + HOUR, energy_kwh=20.0)]),
             replace(HOURLY, objective=PEAK_OBJECTIVE),
         )
 
@@ -163,13 +164,13 @@ class TestPreviousPlan:
 
     def late(self) -> Schedule:
         """10 kWh in the second of two hours, because it was the cheaper."""
-        plan = planned(one_limit(50.0, [make_session()], tariff=make_tariff((0.30, 0.20))))
+        plan = planned(make_one_limit(50.0, [make_session()], tariff=make_tariff((0.30, 0.20))))
         assert table(plan) == approx({"S1": [0.0, 10.0]})
         return plan
 
     def test_it_is_kept_when_equally_good(self) -> None:
         """At a flat price the plan in force stays, although it could deliver earlier."""
-        now = replace(one_limit(50.0, [make_session()], tariff=make_tariff((0.25, 0.25))), previous=self.late())
+        now = replace(make_one_limit(50.0, [make_session()], tariff=make_tariff((0.25, 0.25))), previous=self.late())
 
         plan = planned(now)
 
@@ -178,7 +179,7 @@ class TestPreviousPlan:
 
     def test_it_is_left_for_a_lower_cost(self) -> None:
         """With the first hour cheaper all 10 kWh move there: 10 raised, 10 lowered."""
-        now = replace(one_limit(50.0, [make_session()], tariff=make_tariff((0.20, 0.30))), previous=self.late())
+        now = replace(make_one_limit(50.0, [make_session()], tariff=make_tariff((0.20, 0.30))), previous=self.late())
 
         plan = planned(now)
 
@@ -187,13 +188,13 @@ class TestPreviousPlan:
 
     def test_it_is_left_as_little_as_a_limit_demands(self) -> None:
         """A limit of 7 kW leaves 7 of its 10 kWh in the second hour and moves 3."""
-        now = replace(one_limit(7.0, [make_session()], tariff=make_tariff((0.25, 0.25))), previous=self.late())
+        now = replace(make_one_limit(7.0, [make_session()], tariff=make_tariff((0.25, 0.25))), previous=self.late())
 
         assert table(planned(now)) == approx({"S1": [3.0, 7.0]})
 
     def test_it_may_be_on_another_grid(self) -> None:
         """Made on hours, read on steps of 30 minutes: its 10 kW from 09:00 on are 5 kWh in each half hour."""
-        now = replace(one_limit(50.0, [make_session()]), previous=self.late())
+        now = replace(make_one_limit(50.0, [make_session()]), previous=self.late())
 
         plan = planned(now, OptimizeOptions(raster=HOUR / 2))
 
@@ -206,12 +207,12 @@ class TestPreviousPlan:
             make_schedule(), start_s=np.array([since_s]), end_s=np.array([until_s]), power_kw=np.array([15.0])
         )
 
-        plan = planned(replace(one_limit(50.0, [make_session()]), previous=previous))
+        plan = planned(replace(make_one_limit(50.0, [make_session()]), previous=previous))
 
         assert table(plan) == approx({"S1": [5.0, 5.0]})
 
     def test_sessions_it_does_not_know_are_planned(self) -> None:
         """Who left is forgotten, who came is served: only those in both are held to it."""
-        now = replace(one_limit(50.0, [make_session("S2")]), previous=self.late())
+        now = replace(make_one_limit(50.0, [make_session("S2")]), previous=self.late())
 
         assert table(planned(now)) == approx({"S2": [10.0, 0.0]})

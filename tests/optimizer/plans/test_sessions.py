@@ -12,8 +12,8 @@ from models.domain.tariff import EnergyTariff, PriceBlock
 from models.errors import InputError
 from optimizer.engine import optimize
 from optimizer.options import OptimizeOptions
-from tests.builders import HOUR, MORNING, make_forecast, make_scenario, make_session
-from tests.optimizer.plans.by_hand import HOURLY, approx, one_limit, planned, table
+from tests.builders import HOUR, MORNING, make_forecast, make_one_limit, make_scenario, make_session
+from tests.optimizer.plans.by_hand import HOURLY, approx, planned, table
 
 AMSTERDAM = ZoneInfo("Europe/Amsterdam")
 
@@ -37,7 +37,7 @@ class TestSessions:
 
     def test_a_session_without_need_gets_nothing(self) -> None:
         """0 kWh asked for, 0 kWh given, nothing unmet and no reason to give."""
-        plan = planned(one_limit(50.0, [make_session(energy_kwh=0.0)]))
+        plan = planned(make_one_limit(50.0, [make_session(energy_kwh=0.0)]))
 
         (result,) = plan.sessions
         assert (result.delivered_energy_kwh, result.unmet_energy_kwh, result.reason) == (0.0, 0.0, "")
@@ -45,7 +45,7 @@ class TestSessions:
 
     def test_what_a_stay_does_not_allow_is_unreachable(self) -> None:
         """50 kWh in two hours at 22 kW: 44 can be had, 6 are out of reach. Under 20 kW 40 are given and 4 unmet."""
-        plan = planned(one_limit(20.0, [make_session(energy_kwh=50.0)]))
+        plan = planned(make_one_limit(20.0, [make_session(energy_kwh=50.0)]))
 
         (result,) = plan.sessions
         energies = (result.delivered_energy_kwh, result.unmet_energy_kwh, result.unreachable_energy_kwh)
@@ -53,7 +53,7 @@ class TestSessions:
 
     def test_a_vehicle_that_draws_nothing_gets_nothing(self) -> None:
         """Power 0 kW: all of it is out of reach."""
-        plan = planned(one_limit(20.0, [make_session(max_power_kw=0.0)]))
+        plan = planned(make_one_limit(20.0, [make_session(max_power_kw=0.0)]))
 
         assert plan.unreachable_energy_kwh == pytest.approx(10.0)
         assert plan.delivered_energy_kwh == plan.unmet_energy_kwh == 0.0
@@ -64,7 +64,7 @@ class TestSessions:
             arrival=MORNING + timedelta(minutes=10), departure=MORNING + timedelta(minutes=50), energy_kwh=4.0
         )
 
-        plan = planned(one_limit(None, [stay]))
+        plan = planned(make_one_limit(None, [stay]))
 
         assert (plan.start_s.tolist(), plan.end_s.tolist()) == (
             [stay.arrival.timestamp()],
@@ -77,7 +77,7 @@ class TestSessions:
         """Of two sessions only the one wholly inside 08:00 to 10:00 is planned."""
         sessions = [make_session("A"), make_session("B", departure=MORNING + 3 * HOUR)]
 
-        plan = planned(one_limit(50.0, sessions), replace(HOURLY, start=MORNING, end=MORNING + 2 * HOUR))
+        plan = planned(make_one_limit(50.0, sessions), replace(HOURLY, start=MORNING, end=MORNING + 2 * HOUR))
 
         assert [result.session.session_id for result in plan.sessions] == ["A"]
 
@@ -85,7 +85,7 @@ class TestSessions:
         """Where nobody is inside the given window, the plan is empty."""
         window = replace(HOURLY, start=MORNING + 5 * HOUR, end=MORNING + 6 * HOUR)
 
-        assert planned(one_limit(50.0, [make_session()]), window).sessions == ()
+        assert planned(make_one_limit(50.0, [make_session()]), window).sessions == ()
 
 
 class TestDaylightSaving:
@@ -100,7 +100,7 @@ class TestDaylightSaving:
         """From midnight to midnight under 1 kW: 23 or 25 kWh in 92 or 100 quarters."""
         stay = make_session(arrival=day, departure=day + timedelta(days=1), energy_kwh=50.0)
 
-        plan = planned(one_limit(1.0, [stay]), OptimizeOptions())
+        plan = planned(make_one_limit(1.0, [stay]), OptimizeOptions())
 
         assert plan.grid.steps == 4 * hours
         assert plan.delivered_energy_kwh == pytest.approx(hours)
@@ -115,7 +115,7 @@ class TestDaylightSaving:
         ]
         stay = make_session(arrival=first, departure=datetime(2026, 10, 25, 3, tzinfo=AMSTERDAM), energy_kwh=5.0)
 
-        plan = planned(one_limit(5.0, [stay], tariff=EnergyTariff.from_blocks(prices)))
+        plan = planned(make_one_limit(5.0, [stay], tariff=EnergyTariff.from_blocks(prices)))
 
         assert table(plan) == approx({"S1": [0.0, 5.0]})
         assert plan.energy_cost == pytest.approx(0.5)
@@ -142,7 +142,7 @@ class TestDaylightSaving:
         arrival = datetime(2026, 10, 25, 2, 30, tzinfo=AMSTERDAM)
         stay = make_session(arrival=arrival, departure=arrival.replace(minute=15, fold=1), energy_kwh=15.0)
 
-        plan = planned(one_limit(20.0, [stay]), OptimizeOptions(start=stay.arrival, end=stay.departure))
+        plan = planned(make_one_limit(20.0, [stay]), OptimizeOptions(start=stay.arrival, end=stay.departure))
 
         assert plan.grid.steps == 3
         assert plan.delivered_energy_kwh == pytest.approx(15.0)
@@ -157,7 +157,7 @@ class TestDaylightSaving:
             make_session("B", arrival=first, departure=first.replace(minute=10, fold=1), energy_kwh=1.0),
         ]
 
-        plan = planned(one_limit(None, sessions), OptimizeOptions())
+        plan = planned(make_one_limit(None, sessions), OptimizeOptions())
 
         assert len(plan.sessions) == 2
         assert plan.grid.end.astimezone(UTC) == datetime(2026, 10, 25, 1, 15, tzinfo=UTC)
