@@ -30,6 +30,14 @@ def with_battery(bench: Bench, **battery: Any) -> PlanningBench:
     return plans
 
 
+def with_battery_planned(bench: Bench, *, seconds_ago: int) -> PlanningBench:
+    """The same, planned some time ago."""
+    plans = with_battery(bench)
+    plans.run()
+    plans.bench.clock.advance(seconds_ago)
+    return plans
+
+
 class TestPlan:
     """A storage is planned as in a scenario."""
 
@@ -125,9 +133,7 @@ class TestState:
 
     def test_without_a_measurement_what_was_planned_counts(self, bench: Bench) -> None:
         """After the cheap hour it is full as planned, and what was put in is taken out."""
-        plans = with_battery(bench)
-        plans.run()
-        plans.bench.clock.advance(3600)
+        plans = with_battery_planned(bench, seconds_ago=3600)
 
         assert plans.run() == 1
         assert plans.asset_kw("battery") == pytest.approx([-5.0] * 4)
@@ -149,9 +155,7 @@ class TestState:
 
     def test_a_measurement_as_planned_makes_no_plan(self, bench: Bench) -> None:
         """5 kW for 12 minutes make 6 kWh of 5."""
-        plans = with_battery(bench)
-        plans.run()
-        plans.bench.clock.advance(720)
+        plans = with_battery_planned(bench, seconds_ago=720)
 
         plans.measure("battery", stored_kwh=6, category="STORAGE")
 
@@ -159,9 +163,7 @@ class TestState:
 
     def test_one_that_is_far_off_does(self, bench: Bench) -> None:
         """4.8 kWh instead of 6 kWh is more than 1 kWh off; filled for the rest of the hour it comes to 8.8 kWh."""
-        plans = with_battery(bench)
-        plans.run()
-        plans.bench.clock.advance(720)
+        plans = with_battery_planned(bench, seconds_ago=720)
 
         plans.measure("battery", stored_kwh=4.8, category="STORAGE")
 
@@ -171,9 +173,7 @@ class TestState:
 
     def test_it_follows_the_plan_from_the_measurement_on(self, bench: Bench) -> None:
         """5.5 kWh after 12 minutes, half a kWh short: after another 3 minutes of 5 kW the next plan finds 5.75 kWh."""
-        plans = with_battery(bench)
-        plans.run()
-        plans.bench.clock.advance(720)
+        plans = with_battery_planned(bench, seconds_ago=720)
         plans.measure("battery", stored_kwh=5.5, category="STORAGE")
         assert plans.run() == 0
         plans.bench.clock.advance(180)
@@ -239,9 +239,7 @@ class TestState:
 
     def test_a_reading_beyond_its_bounds_is_cut(self, bench: Bench) -> None:
         """14 kWh in a battery of 10 are 10, and that once and for all."""
-        plans = with_battery(bench)
-        plans.run()
-        plans.bench.clock.advance(60)
+        plans = with_battery_planned(bench, seconds_ago=60)
 
         plans.measure("battery", stored_kwh=14, category="STORAGE")
 
@@ -252,9 +250,7 @@ class TestState:
 
     def test_a_smaller_battery_holds_no_more_than_it_can(self, bench: Bench) -> None:
         """Replaced by one of 6 kWh when it was full."""
-        plans = with_battery(bench)
-        plans.run()
-        plans.bench.clock.advance(3600)
+        plans = with_battery_planned(bench, seconds_ago=3600)
 
         plans.put_site(storages=[make_storage(max_energy_kwh=6.0)])
 
