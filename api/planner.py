@@ -63,7 +63,7 @@ class Planner:
         settings = self._context.settings
         now = self._context.clock.now()
         leases = await self._context.database.write(
-            lambda tx: tx.sites.lease_due(owner=self._context.owner, now=now, lease_s=settings.lease_s, limit=room)
+            lambda tx: tx.leases.take_due(owner=self._context.owner, now=now, lease_s=settings.lease_s, limit=room)
         )
         for lease in leases:
             self._context.metrics.lease_wait_seconds.observe(lease.waited_s)
@@ -83,7 +83,7 @@ class Planner:
             task.cancel()
         await asyncio.gather(*self._under_way, return_exceptions=True)
         with suppress(DatabaseUnavailableError):
-            await self._context.database.write(lambda tx: tx.sites.release_all(self._context.owner))
+            await self._context.database.write(lambda tx: tx.leases.release_all(self._context.owner))
 
     async def attend(self, lease: SiteLease) -> None:
         """Look at a site, and plan it where there is a reason to; the lease is handed back in any case."""
@@ -117,7 +117,7 @@ class Planner:
         draft = await self._drafted(lease, task)
         if not await self._still_holds(lease, task, draft):
             self._context.metrics.plans_discarded.inc()
-            await self._context.database.write(lambda tx: tx.sites.release(lease))
+            await self._context.database.write(lambda tx: tx.leases.release(lease))
             return
         await self._write(lease, work, draft)
         if draft.plan is not None:
@@ -186,7 +186,7 @@ class Planner:
             if draft.plan is not None:
                 tx.plans.add(draft.plan)
                 tx.outbox.add(draft.messages, now=now)
-            tx.sites.attended(
+            tx.leases.attended(
                 lease,
                 version=work.site.version,
                 snapshot=draft.snapshot,
@@ -207,9 +207,9 @@ class Planner:
         logger.warning("site=%s cannot be planned, tried again in %.0f s: %s", lease.site_id, pause_s, error)
         with suppress(LeaseLostError, DatabaseUnavailableError):
             await self._context.database.write(
-                lambda tx: tx.sites.failed(lease, error=str(error), retry_at=now + timedelta(seconds=pause_s))
+                lambda tx: tx.leases.failed(lease, error=str(error), retry_at=now + timedelta(seconds=pause_s))
             )
 
 
 def _renew(tx: Transaction, *, lease: SiteLease, now: datetime, lease_s: float) -> None:
-    tx.sites.renew(lease, now=now, lease_s=lease_s)
+    tx.leases.renew(lease, now=now, lease_s=lease_s)

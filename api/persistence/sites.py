@@ -1,44 +1,22 @@
-"""Sites, their sessions and prices, what was said about them, and who plans them."""
+"""Sites, their sessions and prices, and what was said about them."""
 
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    Connection,
-    Row,
-    and_,
-    bindparam,
-    case,
-    delete,
-    func,
-    insert,
-    literal_column,
-    or_,
-    select,
-    update,
-)
+from sqlalchemy import Connection, Row, bindparam, case, delete, insert, literal_column, select, update
 from sqlalchemy.exc import IntegrityError
 
 from api.persistence.ciphers import TokenCipher
-from api.persistence.errors import ConflictError, LeaseLostError, NotFoundError
+from api.persistence.errors import ConflictError, NotFoundError
 from api.persistence.frequent import FrequentStatement
 from api.persistence.peers import Peers
 from api.persistence.plans import Plans
 from api.persistence.tables import charging_session, event, outbox, site, site_content, site_group
-from api.records import (
-    Event,
-    EventKind,
-    OutboxState,
-    SiteLease,
-    SiteWork,
-    StoredSession,
-    StoredSite,
-)
+from api.records import Event, EventKind, OutboxState, SiteWork, StoredSession, StoredSite
 
 _BUMP = FrequentStatement(
     update(site)
@@ -257,67 +235,6 @@ class Sites:
         prices: str | None = row.prices
         return prices
 
-    def lease_due(
-        self, *, owner: str, now: datetime, lease_s: float, limit: int, site_ids: Sequence[str] | None = None
-    ) -> Sequence[SiteLease]:
-        """Take sites that need attention and that nobody holds: unattended versions first, then those due.
-
-        A site needs attention when ``version > attended_version`` or ``due_at <= now``, its peer is known, and, after a
-        failure, its pause is over. A lease that ended, or that ends later than now + 2 lease_s (the clock stepped
-        back), is free. On PostgreSQL rows that another server is about to take are skipped.
-        """
-        rested = or_(site.c.retry_at.is_(None), site.c.retry_at <= now)
-        unattended = site.c.version > site.c.attended_version
-        waiting = and_(unattended, or_(rested, site.c.change_version > func.coalesce(site.c.failed_version, -1)))
-        statement = (
-            select(site.c.site_id, unattended.label("unattended"), site.c.updated_at, site.c.due_at)
-            .where(
-                or_(waiting, and_(site.c.due_at <= now, rested)),
-                or_(
-                    site.c.lease_until.is_(None),
-                    site.c.lease_until <= now,
-                    site.c.lease_until > now + timedelta(seconds=2 * lease_s),
-                ),
-            )
-            .order_by(case((unattended, 0), else_=1), site.c.updated_at, site.c.site_id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-        )
-        if site_ids is not None:
-            statement = statement.where(site.c.site_id.in_(site_ids))
-        until = now + timedelta(seconds=lease_s)
-        leases = [
-            SiteLease(site_id=row.site_id, token=secrets.token_hex(8), until=until, waited_s=_waited_s(row, now))
-            for row in self._connection.execute(statement).all()
-        ]
-        for lease in leases:
-            self._connection.execute(
-                update(site)
-                .where(site.c.site_id == lease.site_id)
-                .values(lease_token=lease.token, lease_owner=owner, lease_until=until)
-            )
-        return leases
-
-    def renew(self, lease: SiteLease, *, now: datetime, lease_s: float) -> SiteLease:
-        """Hold a lease longer.
-
-        Raises:
-            LeaseLostError: It has passed to another server, or the site is gone.
-        """
-        until = now + timedelta(seconds=lease_s)
-        self._change_leased(lease, lease_until=until)
-        return SiteLease(site_id=lease.site_id, token=lease.token, until=until)
-
-    def release(self, lease: SiteLease) -> None:
-        """Hand a lease back at once; nothing happens when it is lost."""
-        self._connection.execute(
-            update(site).where(site.c.site_id == lease.site_id, site.c.lease_token == lease.token).values(**_FREE)
-        )
-
-    def release_all(self, owner: str) -> int:
-        """Hand back every lease of a server that stops; how many there were."""
-        return self._connection.execute(update(site).where(site.c.lease_owner == owner).values(**_FREE)).rowcount
-
     def load(self, site_id: str, *, now: datetime) -> SiteWork:
         """All that is known of a site, read at one instant.
 
@@ -338,59 +255,6 @@ class Sites:
             events=self._events_between(site_id, content.snapshot_version, found.version),
             plan=self._plans.in_force(site_id),
         )
-
-    def attended(
-        self,
-        lease: SiteLease,
-        *,
-        version: int,
-        snapshot: str,
-        due_at: datetime | None,
-        planned: bool,
-    ) -> None:
-        """Note up to where a site has been looked at, with the state up to there, and release the lease.
-
-        Args:
-            lease: Under which it was looked at.
-            version: Up to where.
-            snapshot: The state up to there, which takes the place of the events.
-            due_at: When to plan again though nothing changes; None for never.
-            planned: Whether the plan that knows that version was published in this transaction.
-
-        Raises:
-            LeaseLostError: The lease has passed to another server.
-        """
-        changes: dict[str, Any] = {"planned_version": version, "last_error": ""} if planned else {}
-        self._change_leased(
-            lease,
-            attended_version=version,
-            due_at=due_at,
-            failed_version=None,
-            retry_at=None,
-            **_FREE,
-            **changes,
-        )
-        self._connection.execute(
-            update(site_content)
-            .where(site_content.c.site_id == lease.site_id)
-            .values(snapshot=snapshot, snapshot_version=version)
-        )
-
-    def failed(self, lease: SiteLease, *, error: str, retry_at: datetime) -> None:
-        """Note that a site could not be planned, and release the lease; it waits until an instant or its next change.
-
-        Raises:
-            LeaseLostError: The lease has passed to another server.
-        """
-        self._change_leased(lease, last_error=error, retry_at=retry_at, failed_version=site.c.change_version, **_FREE)
-
-    def oldest_unattended(self) -> datetime | None:
-        """When the site was last changed that waits longest for the planner; None where none waits."""
-        waiting = select(func.min(site.c.updated_at, type_=site.c.updated_at.type)).where(
-            site.c.version > site.c.attended_version
-        )
-        found: datetime | None = self._connection.execute(waiting).scalar()
-        return found
 
     def _find(self, site_id: str, *, lock: bool = False) -> StoredSite | None:
         statement = _SITE.where(site.c.site_id == site_id)
@@ -460,16 +324,6 @@ class Sites:
         )
         return tuple(map(_to_event, rows))
 
-    def _change_leased(self, lease: SiteLease, **values: Any) -> None:  # noqa: ANN401 - columns
-        statement = (
-            update(site).where(site.c.site_id == lease.site_id, site.c.lease_token == lease.token).values(**values)
-        )
-        if not self._connection.execute(statement).rowcount:
-            raise LeaseLostError(f"the lease of site {lease.site_id!r} has ended; another server may plan it")
-
-
-_FREE: dict[str, Any] = {"lease_token": None, "lease_owner": None, "lease_until": None}
-
 
 def _no_site(site_id: str) -> NotFoundError:
     return NotFoundError(f"there is no site {site_id!r}")
@@ -477,11 +331,6 @@ def _no_site(site_id: str) -> NotFoundError:
 
 def _sessions_of(site_id: str) -> Any:  # noqa: ANN401 - a statement
     return select(charging_session).where(charging_session.c.site_id == site_id)
-
-
-def _waited_s(row: Row[Any], now: datetime) -> float:
-    since: datetime = row.updated_at if row.unattended else row.due_at
-    return max(0.0, (now - since).total_seconds())
 
 
 def _stated_at(known: Row[Any] | None, energy_kwh: float, now: datetime) -> datetime:

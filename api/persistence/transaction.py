@@ -6,6 +6,7 @@ from sqlalchemy import Connection
 
 from api.persistence.ciphers import TokenCipher
 from api.persistence.inbox import Inbox
+from api.persistence.leases import Leases
 from api.persistence.monitoring import Monitoring
 from api.persistence.outbox import Outbox
 from api.persistence.peers import Peers
@@ -26,6 +27,7 @@ class Transaction:
         self.connection = connection
         self.peers = Peers(connection, cipher)
         self.sites = Sites(connection, cipher)
+        self.leases = Leases(connection)
         self.inbox = Inbox(connection)
         self.plans = Plans(connection)
         self.outbox = Outbox(connection)

@@ -131,7 +131,7 @@ async def _stored(context: Context) -> StoredFigures:
         return StoredFigures(
             outbox_age_s=_age_s(oldest, now),
             outbox_pending=pending,
-            unattended_age_s=_age_s(tx.sites.oldest_unattended(), now),
+            unattended_age_s=_age_s(tx.leases.oldest_unattended(), now),
             peers=Counter(map(_kind_of, tx.peers.all())),
             plans=tuple(tx.plans.figures()),
         )

@@ -50,12 +50,12 @@ def append(database: Database, site_id: str, *, now: datetime = NOW) -> int:
 
 def lease(database: Database, *, owner: str = "one", now: datetime = NOW, limit: int = 100) -> list[SiteLease]:
     """Take what is due."""
-    return list(database.write_now(lambda tx: tx.sites.lease_due(owner=owner, now=now, lease_s=LEASE_S, limit=limit)))
+    return list(database.write_now(lambda tx: tx.leases.take_due(owner=owner, now=now, lease_s=LEASE_S, limit=limit)))
 
 
 def attend(database: Database, held: SiteLease, version: int, *, due_at: datetime | None = None) -> None:
     """Note that a site was looked at up to a version."""
-    database.write_now(lambda tx: tx.sites.attended(held, version=version, snapshot="{}", due_at=due_at, planned=True))
+    database.write_now(lambda tx: tx.leases.attended(held, version=version, snapshot="{}", due_at=due_at, planned=True))
 
 
 def make_stored_plan(site_id: str, number: int, *, made_at: datetime = NOW) -> StoredPlan:

@@ -146,7 +146,7 @@ class TestLeases:
         add_sites(database, "a")
         [first] = lease(database)
         half = NOW + timedelta(seconds=LEASE_S / 2)
-        database.write_now(lambda tx: tx.sites.renew(first, now=half, lease_s=LEASE_S))
+        database.write_now(lambda tx: tx.leases.renew(first, now=half, lease_s=LEASE_S))
 
         assert held(database, owner="two", seconds=LEASE_S) == []
         assert held(database, owner="two", seconds=1.5 * LEASE_S) == ["a"]
@@ -163,7 +163,7 @@ class TestLeases:
         add_sites(database, "a", "b")
         lease(database, owner="one", limit=1)
         lease(database, owner="two", limit=1)
-        database.write_now(lambda tx: tx.sites.release_all("one"))
+        database.write_now(lambda tx: tx.leases.release_all("one"))
 
         assert held(database, owner="three") == ["a"]
 
@@ -171,7 +171,7 @@ class TestLeases:
         """Not before ten seconds, unless a forecast comes."""
         add_sites(database, "a")
         [first] = lease(database)
-        database.write_now(lambda tx: tx.sites.failed(first, error="no prices", retry_at=NOW + 10 * SECOND))
+        database.write_now(lambda tx: tx.leases.failed(first, error="no prices", retry_at=NOW + 10 * SECOND))
 
         assert held(database, seconds=9) == []
         append(database, "a")
@@ -204,7 +204,7 @@ class TestLeases:
             add_sites(one, "a", "b")
 
             def take_and_look(tx: Transaction) -> list[str]:
-                tx.sites.lease_due(owner="one", now=NOW, lease_s=LEASE_S, limit=1)
+                tx.leases.take_due(owner="one", now=NOW, lease_s=LEASE_S, limit=1)
                 return held(two, owner="two")
 
             assert one.write_now(take_and_look) == ["b"]

@@ -257,7 +257,7 @@ class TestSafety:
         def take_over() -> None:
             plans.bench.clock.advance(61)
             database, now = plans.bench.context.database, plans.now
-            (lease,) = database.write_now(lambda tx: tx.sites.lease_due(owner="other", now=now, lease_s=60, limit=1))
+            (lease,) = database.write_now(lambda tx: tx.leases.take_due(owner="other", now=now, lease_s=60, limit=1))
             assert lease.site_id == plans.site_id
 
         plans.executor.meanwhile = take_over

@@ -113,8 +113,8 @@ class TestPlan:
         now = bench.clock.now()
 
         def fail(tx: Transaction) -> None:
-            (lease,) = tx.sites.lease_due(owner="test", now=now, lease_s=60, limit=1)
-            tx.sites.failed(lease, error="prices leave a gap", retry_at=now + timedelta(seconds=1))
+            (lease,) = tx.leases.take_due(owner="test", now=now, lease_s=60, limit=1)
+            tx.leases.failed(lease, error="prices leave a gap", retry_at=now + timedelta(seconds=1))
 
         bench.write(fail)
         assert "failed, and it is tried again: prices leave a gap" in message(peer.get(PLAN), 404)
@@ -124,8 +124,8 @@ class TestPlan:
         now = bench.clock.now()
 
         def attend(tx: Transaction) -> None:
-            (lease,) = tx.sites.lease_due(owner="test", now=now, lease_s=60, limit=1)
-            tx.sites.attended(lease, version=1, snapshot="{}", due_at=None, planned=False)
+            (lease,) = tx.leases.take_due(owner="test", now=now, lease_s=60, limit=1)
+            tx.leases.attended(lease, version=1, snapshot="{}", due_at=None, planned=False)
 
         bench.write(attend)
         assert "nothing asks for one yet; send sessions" in message(peer.get(PLAN), 404)
