@@ -8,15 +8,15 @@ import highspy
 import numpy as np
 
 from models.domain import FloatArray, Scenario
+from optimizer.highs import DEVEX, LARGEST_COST, OptionValue
 from optimizer.objective import applicable_stages, merge_weight
 from optimizer.options import COST_OBJECTIVE, OptimizeOptions
 from optimizer.prepare import prepare
 from optimizer.problem import CapacityProblem
-from optimizer.solver import DUAL_SIMPLEX, LARGEST_COST, OptionValue
 
 Method = Mapping[str, OptionValue]
 
-SAME_METHOD: Method = DUAL_SIMPLEX
+SAME_METHOD: Method = DEVEX
 HIGHS_DEFAULT: Method = {}
 
 

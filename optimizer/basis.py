@@ -13,6 +13,7 @@ Standing: TypeAlias = NDArray[np.object_]
 """Where columns or rows stand, in the words of HiGHS: turning these into numbers and back would take longer."""
 
 AT_LOWER = highspy.HighsBasisStatus.kLower
+AT_UPPER = highspy.HighsBasisStatus.kUpper
 BASIC = highspy.HighsBasisStatus.kBasic
 
 

@@ -23,11 +23,12 @@ from optimizer.currents import with_every_side
 from optimizer.explain import FULL_KWH, held_entries
 from optimizer.fairness import fair_unmet_kwh
 from optimizer.formulation import formulate
+from optimizer.highs import Solution
 from optimizer.linear_program import LinearProgram, Rows, StageCost, Terms
 from optimizer.options import Fairness, OptimizeOptions, SolverOptions, Stage
 from optimizer.prepare import prepare
 from optimizer.problem import CapacityProblem
-from optimizer.solver import Solution, solve
+from optimizer.solver import solve
 
 SERVED_KWH = 1e-5
 """Less than that a meter does not show; a solver's rows hold to a hundredth of it."""

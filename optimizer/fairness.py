@@ -18,10 +18,11 @@ import numpy as np
 from models.domain.time_grid import BoolArray, FloatArray, IntArray
 from models.errors import SolverError
 from optimizer.formulation import formulate
+from optimizer.highs import Solution
 from optimizer.linear_program import LinearProgram, Rows, StageCost, Terms
 from optimizer.options import Fairness, SolverOptions, Stage
 from optimizer.problem import CapacityProblem
-from optimizer.solver import Solution, solve
+from optimizer.solver import solve
 
 logger = logging.getLogger(__name__)
 

@@ -17,12 +17,13 @@ from models.domain.schedule import StageResult
 from models.domain.time_grid import FloatArray, IntArray
 from optimizer.asset_formulation import flow_values, goes_both_ways
 from optimizer.formulation import formulate
+from optimizer.highs import SolveStatus
 from optimizer.linear_program import LinearProgram, StageCost, Terms
 from optimizer.objective import applicable_stages
 from optimizer.options import EXCESS_STAGES, OptimizeOptions, SolverOptions, Stage
 from optimizer.problem import CapacityProblem
 from optimizer.runtime import Stopwatch
-from optimizer.solver import SolveStatus, solve
+from optimizer.solver import solve
 
 OVER_CONNECTION, OVER_CAPACITY = EXCESS_STAGES
 """Names of the variables and, in this order, of the stages that minimise them."""

@@ -10,6 +10,9 @@ import numpy as np
 from models.domain.time_grid import BoolArray, FloatArray, IntArray
 from optimizer.arrays import dot, sums_by
 
+MOST_FREE = 0.7
+"""Share of free columns above which leaving out the others saves nothing."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class StageCost:
@@ -162,6 +165,34 @@ class LinearProgram:
         """What a unit more of each column changes: (C,) of cost - A' dual, from (C,) and (R,)."""
         return cost - sums_by(self.row_column, self.row_value * row_dual[self.entry_row], self.column_count)
 
+    def without_fixed(self) -> Part | None:
+        """The program without columns that have one value only and rows of nothing else; None where few have."""
+        free = self.column_lower != self.column_upper
+        if np.count_nonzero(free) > MOST_FREE * free.size:
+            return None
+        column = np.flatnonzero(free)
+        fixed = np.where(free, 0.0, self.column_lower)
+        entry = free[self.row_column]
+        entry_row = self.entry_row
+        counts = np.bincount(entry_row[entry], minlength=self.row_count)
+        row = np.flatnonzero(counts)
+        held = self.activity(fixed)[row]
+        program = replace(
+            self,
+            column_lower=self.column_lower[column],
+            column_upper=self.column_upper[column],
+            row_lower=self.row_lower[row] - held,
+            row_upper=self.row_upper[row] - held,
+            row_start=np.concatenate(([0], np.cumsum(counts[row]))),
+            row_column=(np.cumsum(free) - 1)[self.row_column[entry]],
+            row_value=self.row_value[entry],
+            stages=(),
+            columns={},
+            rows={},
+            integer_variables=frozenset(),
+        )
+        return Part(program=program, column=column, row=row, fixed=fixed, rows=self.row_count)
+
     def extended(
         self,
         variables: Mapping[str, FloatArray],
@@ -204,6 +235,43 @@ class LinearProgram:
             columns={**self.columns, **_slices(columns, self.column_count)},
             rows={**self.rows, **places},
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Part:
+    """What is left of a program of C columns and R rows where some columns have one value only.
+
+    Args:
+        program: The rest, without stages and names.
+        column: Where its columns are in the whole program.
+        row: Where its rows are.
+        fixed: (C,), values of the others, zero elsewhere.
+        rows: R.
+    """
+
+    program: LinearProgram
+    column: IntArray
+    row: IntArray
+    fixed: FloatArray
+    rows: int
+
+    def value(self, value: FloatArray) -> FloatArray:
+        """(C,), from the values of what is left."""
+        whole = self.fixed.copy()
+        whole[self.column] = value
+        return whole
+
+    def of_columns(self, figure: FloatArray) -> FloatArray:
+        """(C,), from a figure of each column that is left; zero elsewhere."""
+        whole = np.zeros(self.fixed.size)
+        whole[self.column] = figure
+        return whole
+
+    def of_rows(self, figure: FloatArray) -> FloatArray:
+        """(R,), from a figure of each row that is left; zero elsewhere."""
+        whole = np.zeros(self.rows)
+        whole[self.row] = figure
+        return whole
 
 
 class ProgramBuilder:

@@ -18,8 +18,10 @@ from optimizer.currents import Side, SideFinder, added_order, with_all_sides, wi
 from optimizer.extract import ROUNDING_KWH, Outcome, tidy, tidy_flows
 from optimizer.fairness import fair_unmet_kwh
 from optimizer.formulation import formulate, has_classes
+from optimizer.highs import Solution, SolveStatus
 from optimizer.least_violation import with_least_violation
 from optimizer.linear_program import LinearProgram, Rows
+from optimizer.network import Network
 from optimizer.objective import applicable_stages, is_scarce, merge_weight
 from optimizer.options import DEFAULT_SOLVER, Backend, Fairness, OptimizeOptions, SolverOptions, Stage, Strategy
 from optimizer.pilot_program import plan_of, start_from
@@ -29,7 +31,8 @@ from optimizer.problem import CapacityProblem
 from optimizer.pyomo_model import dismantle, pyomo_model
 from optimizer.pyomo_solver import solve_with
 from optimizer.runtime import Stopwatch
-from optimizer.solver import SERVED_KWH, MissingRows, Solution, SolveStatus, solve
+from optimizer.solver import solve
+from optimizer.stages import NO_HINTS, SERVED_KWH, Hints, MissingRows
 
 EXACT_TIME_LIMIT_S = 60.0
 """Wall time for a search over settings where no other is asked for, s: its last proofs may take days."""
@@ -128,7 +131,7 @@ def _optimum_of_settings(
         start = np.zeros(program.column_count)
         for name, value in start_from(problem, rules, rounded).items():
             start[program.columns[name]] = value
-    solution, program = _solved(program, search.left_since(began), watch, start=start)
+    solution, program = _solved(program, search.left_since(began), watch, hints=Hints(start=start))
     solved = _Solved(problem=problem, program=program, solution=solution, added=(), is_whole=True)
     outcome = _outcome(problem, solved, options, watch)
     found = plan_of(problem, rules, outcome.energy_kwh)
@@ -190,15 +193,12 @@ def _solved_with_sides(
             program = formulate(current, stages, unmet_upper_kwh=decided_kwh)
         missing = _missing_rows(current, finder, program) if finder.is_needed else None
         again = None if memory is None else memory.of(current)
-        solution, program = _solved(
-            program,
-            solver,
-            watch,
-            weight=weight,
-            missing_rows=missing,
-            again=again,
-            expects_unmet=weight is not None and is_scarce(current),
+        hints = Hints(
+            merge_weight=weight,
+            is_scarce=weight is not None and is_scarce(current),
+            network=Network.of(program, current) if missing is None else None,
         )
+        solution, program = _solved(program, solver, watch, hints=hints, missing_rows=missing, again=again)
         added = tuple(finder.found[known:])
         is_whole = not finder.exceeded(flow_values(current, program, solution.column_value))
         solver = allowed.left_since(began)
@@ -242,30 +242,20 @@ def _outcome(problem: CapacityProblem, solved: _Solved, options: OptimizeOptions
         )
 
 
-def _solved(  # noqa: PLR0913 - what HiGHS alone takes, by name
+def _solved(
     program: LinearProgram,
     options: SolverOptions,
     watch: Stopwatch,
     *,
-    weight: float | None = None,
-    start: FloatArray | None = None,
+    hints: Hints = NO_HINTS,
     missing_rows: MissingRows | None = None,
     again: Again | None = None,
-    expects_unmet: bool = False,
 ) -> tuple[Solution, LinearProgram]:
     """The solution, and the program as the solver read it."""
 
     def solve_arrays(program: LinearProgram) -> Solution:
         bases = None if again is None else again.bases(program)
-        solution = solve(
-            program,
-            options,
-            merge_weight=weight,
-            start=start,
-            missing_rows=missing_rows,
-            bases=bases,
-            is_scarce=expects_unmet,
-        )
+        solution = solve(program, options, hints=replace(hints, bases=bases), missing_rows=missing_rows)
         if again is not None and bases is not None:
             again.keep(program, bases, is_scarce=solution.stages[0].value > SERVED_KWH)
         return solution

@@ -14,9 +14,9 @@ from pyomo.opt import SolverResults, TerminationCondition
 
 from models.domain.time_grid import FloatArray
 from models.errors import SolverConfigError, SolverError
+from optimizer.highs import Solution, SolveStatus, StageOutcome, check_options
 from optimizer.linear_program import LinearProgram
 from optimizer.options import DEFAULT_SOLVER, SolverOptions
-from optimizer.solver import Solution, SolveStatus, StageOutcome, check_options
 
 STAGE_TOLERANCES = (1e-7, 1e-6, 1e-5)
 """Relative slack given to earlier stages, since other solvers offer no exact face of optima. A solver that reached a

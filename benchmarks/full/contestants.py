@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from benchmarks.full.environments import OURS
 from benchmarks.full.race import Contestant
 from benchmarks.peers.highs_arrays import LARGEST_COST
-from optimizer.solver import DUAL_SIMPLEX, INTERIOR_POINT
-from optimizer.solver import LARGEST_COST as SCALE
+from optimizer.highs import DUAL_SIMPLEX, INTERIOR_POINT
+from optimizer.highs import LARGEST_COST as SCALE
 
 SCALED = {LARGEST_COST: str(SCALE)}
 

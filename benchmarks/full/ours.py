@@ -19,6 +19,7 @@ from optimizer.objective import applicable_stages, merge_weight
 from optimizer.options import Backend, OptimizeOptions, SolverOptions
 from optimizer.prepare import prepare
 from optimizer.solver import solve
+from optimizer.stages import Hints
 
 Run = Callable[[], Answer]
 
@@ -57,7 +58,8 @@ def solved_program(scenario: Scenario, options: OptimizeOptions, shared: SharedP
     def run() -> Answer:
         gc.collect()
         started = time.perf_counter()
-        solution = solve(formulate(problem, stages), SolverOptions(backend=Backend.ARRAYS), merge_weight=weight)
+        hints = Hints(merge_weight=weight)
+        solution = solve(formulate(problem, stages), SolverOptions(backend=Backend.ARRAYS), hints=hints)
         seconds = time.perf_counter() - started
         value = np.asarray(solution.column_value)
         return {"seconds": seconds, "objective": shared.objective(value), "violation": shared.violation(value)}

@@ -12,13 +12,14 @@ from models.domain.group import CapacityGroup
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
 from models.errors import SolverError, VerificationError
-from optimizer import engine, optimum, solver
+from optimizer import engine, highs, optimum, stages
 from optimizer.bench.synthetic import scenario as synthetic_scenario
 from optimizer.engine import optimize
 from optimizer.extract import Outcome, to_schedule
+from optimizer.highs import SolveStatus
 from optimizer.options import OptimizeOptions, SolverOptions, Stage, Strategy
 from optimizer.problem import CapacityProblem
-from optimizer.solver import SolveStatus, solve
+from optimizer.solver import solve
 from optimizer.verify import verify
 from tests.builders import HOUR, MORNING, make_one_limit, make_scenario, make_session, make_tariff
 from tests.optimizer.plans.by_hand import HOURLY, approx, planned, table
@@ -224,13 +225,13 @@ class TestReport:
     def test_unmet_energy_and_cost_take_one_solve(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Three stages, two solves: the first two are merged wherever that is proved exact."""
         loads: list[str] = []
-        load = solver._Run.load
+        load = highs.loaded
 
         def counted(*arguments: object) -> object:
             loads.append("load")
             return load(*arguments)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(solver._Run, "load", counted)
+        monkeypatch.setattr(stages, "loaded", counted)
 
         plan = planned(make_scenario(tariff=make_tariff()))
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from models.errors import SolverError
 from optimizer.compile import compile_model
+from optimizer.highs import SolveStatus
 from optimizer.linear_program import LinearProgram, StageCost
 from optimizer.options import SolverOptions
 from optimizer.pyomo_model import pyomo_model
-from optimizer.solver import SolveStatus, solve
+from optimizer.solver import solve
 
 PLAIN = SolverOptions()
 

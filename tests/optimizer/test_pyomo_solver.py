@@ -17,12 +17,13 @@ from optimizer.bench.synthetic import scenario as synthetic_scenario
 from optimizer.compile import compile_model
 from optimizer.engine import optimize
 from optimizer.formulation import formulate
+from optimizer.highs import Solution, SolveStatus
 from optimizer.objective import applicable_stages
 from optimizer.options import PEAK_OBJECTIVE, LimitMode, OptimizeOptions, SolverOptions, Strategy
 from optimizer.prepare import prepare
 from optimizer.pyomo_model import pyomo_model
 from optimizer.pyomo_solver import solve_with
-from optimizer.solver import Solution, SolveStatus, solve
+from optimizer.solver import solve
 from optimizer.verify import verify
 from tests.builders import HOUR, make_forecast, make_scenario, make_session, make_tariff
 from tests.properties.strategies import Case, cases

@@ -16,15 +16,17 @@ from models.domain.group import CapacityGroup
 from models.domain.scenario import Scenario
 from models.domain.time_grid import FloatArray
 from models.errors import InputError, SolverConfigError, SolverError
-from optimizer import solver
+from optimizer import highs, linear_program, stages
 from optimizer.bench.synthetic import scenario as synthetic_scenario
 from optimizer.engine import optimize
 from optimizer.formulation import formulate
+from optimizer.highs import DUAL_SIMPLEX, INTERIOR_POINT, LAST_RESORT, Solution, SolveStatus, check_options
 from optimizer.linear_program import LinearProgram, StageCost
 from optimizer.objective import applicable_stages, is_scarce, merge_weight
 from optimizer.options import COST_OBJECTIVE, LimitMode, OptimizeOptions, SolverOptions, Stage
 from optimizer.prepare import prepare
-from optimizer.solver import Solution, SolveStatus, check_options, solve
+from optimizer.solver import solve
+from optimizer.stages import Hints
 from tests.builders import (
     HOUR,
     MORNING,
@@ -127,7 +129,7 @@ class TestOptions:
     def test_options_that_hold_are_taken(self) -> None:
         """Every kind of value is taken: text, numbers, truth values; and so are the options the solver uses itself."""
         check_options({"presolve": "on", "time_limit": 5.0, "simplex_iteration_limit": 7, "output_flag": False})
-        for method in (solver.DUAL_SIMPLEX, solver.INTERIOR_POINT, solver.LAST_RESORT):
+        for method in (DUAL_SIMPLEX, INTERIOR_POINT, LAST_RESORT):
             check_options(method)
 
     def test_an_extra_option_reaches_the_solver(self) -> None:
@@ -225,13 +227,13 @@ class TestStatus:
         program, _ = program_of(scenario, OptimizeOptions())
         complete = solve(program, PLAIN)
         attempts: list[int] = []
-        real_status = solver._status
+        real_status = highs.status_of
 
         def third_stage_stops(highs: highspy.Highs) -> SolveStatus:
             attempts.append(1)
             return SolveStatus.TIME_LIMIT if len(attempts) == len(program.stages) else real_status(highs)
 
-        monkeypatch.setattr(solver, "_status", third_stage_stops)
+        monkeypatch.setattr(stages, "status_of", third_stage_stops)
 
         stopped = solve(program, PLAIN)
 
@@ -250,8 +252,8 @@ class TestStatus:
         """Where dual simplex gives up at its iteration limit, interior point with crossover reaches the same."""
         program, _ = program_of(synthetic_scenario(50, seed=2, limit_share=0.35), OptimizeOptions())
         expected = solve(program, PLAIN)
-        monkeypatch.setattr(solver, "SIMPLEX_ITERATIONS", 3)
-        monkeypatch.setattr(solver, "SIMPLEX_ITERATIONS_PER_ROW", 0)
+        monkeypatch.setattr(stages, "SIMPLEX_ITERATIONS", 3)
+        monkeypatch.setattr(stages, "SIMPLEX_ITERATIONS_PER_ROW", 0)
 
         again = solve(program, PLAIN)
 
@@ -271,7 +273,7 @@ def assert_feasible(program: LinearProgram, value: FloatArray) -> None:
 def solved_in_time(program: LinearProgram, seconds: float, weight: float | None) -> Solution | None:
     """A solution that holds every row and bound, or None where there was no time for any."""
     try:
-        solution = solve(program, SolverOptions(time_limit_s=seconds), merge_weight=weight)
+        solution = solve(program, SolverOptions(time_limit_s=seconds), hints=Hints(merge_weight=weight))
     except SolverError as error:
         if "time limit" not in str(error):
             raise
@@ -290,7 +292,7 @@ class TestStages:
         program, weight = program_of(case.scenario, case.options)
         assume(weight is not None)
 
-        merged = solve(program, PLAIN, merge_weight=weight)
+        merged = solve(program, PLAIN, hints=Hints(merge_weight=weight))
         in_order = solve(program, PLAIN)
 
         assert merged.is_optimal
@@ -307,10 +309,45 @@ class TestStages:
         program, _ = program_of(case.scenario, case.options)
         assume(len(program.stages) > 1)
 
-        merged = solve(program, PLAIN, merge_weight=weight)
+        merged = solve(program, PLAIN, hints=Hints(merge_weight=weight))
         in_order = solve(program, PLAIN)
 
         assert values(merged) == pytest.approx(values(in_order), rel=1e-5, abs=1e-4)
+
+    @given(case=cases())
+    @settings(max_examples=50)
+    def test_leaving_out_what_is_fixed_changes_no_value(self, case: Case) -> None:
+        """Columns that earlier stages fix, and rows of nothing else, may be left out of later ones or not."""
+        program, weight = program_of(case.scenario, case.options)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(linear_program, "MOST_FREE", 1.0)
+            without = solve(program, PLAIN, hints=Hints(merge_weight=weight))
+            patch.setattr(linear_program, "MOST_FREE", -1.0)
+            whole = solve(program, PLAIN, hints=Hints(merge_weight=weight))
+
+        assert values(without) == pytest.approx(values(whole), rel=1e-5, abs=1e-4)
+        assert_feasible(program, without.column_value)
+
+    def test_what_is_left_is_put_back_where_it_was(self) -> None:
+        """Of x = 2, y and z, x and the row of it alone go; y and z stay, under what x leaves of their row."""
+        program = make_program(
+            [0.0, 1.0, 2.0], rows=[(2.0, [1.0, 0.0, 0.0], 2.0), (-np.inf, [1.0, 1.0, 1.0], 5.0)], upper=9.0
+        )
+        fixed = np.array([2.0, 0.0, 0.0])
+        program = replace(program, column_lower=fixed, column_upper=np.array([2.0, 9.0, 9.0]))
+        start = np.array([0, 1, 4])
+        program = replace(
+            program, row_start=start, row_column=np.array([0, 0, 1, 2]), row_value=np.array([1.0, 1.0, 1.0, 1.0])
+        )
+
+        part = program.without_fixed()
+
+        assert part is not None
+        assert part.program.row_upper.tolist() == [3.0]
+        assert part.program.row_column.tolist() == [0, 1]
+        assert part.value(np.array([1.0, 2.0])).tolist() == [2.0, 1.0, 2.0]
+        assert part.of_columns(np.array([7.0, 8.0])).tolist() == [0.0, 7.0, 8.0]
+        assert part.of_rows(np.array([7.0])).tolist() == [0.0, 7.0]
 
     def test_too_small_a_weight_is_found_out(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """10 kWh at 0.20: at 0.1 per unmet kWh the merged cost is least with nothing delivered. That is not the least
@@ -318,16 +355,16 @@ class TestStages:
         """
         program, right = program_of(make_scenario(tariff=make_tariff()), HOURLY)
         verdicts: list[bool] = []
-        certify = solver._Run.certify
+        certify = stages.Run.certify
 
         def recorded(*arguments: object) -> FloatArray | None:
             duals = certify(*arguments)  # type: ignore[arg-type]
             verdicts.append(duals is not None)
             return duals
 
-        monkeypatch.setattr(solver._Run, "certify", recorded)
+        monkeypatch.setattr(stages.Run, "certify", recorded)
 
-        solution = solve(program, PLAIN, merge_weight=0.1)
+        solution = solve(program, PLAIN, hints=Hints(merge_weight=0.1))
 
         assert verdicts == [False]
         assert right is not None
@@ -340,15 +377,15 @@ class TestStages:
         tight = replace(site, groups=(replace(site.groups[0], import_limit_kw=3.0),))
         program, weight = program_of(make_scenario(site=tight, tariff=make_tariff()), HOURLY)
         solves: list[int] = []
-        load = solver._Run.load
+        load = highs.loaded
 
         def counted(*arguments: object) -> object:
             solves.append(1)
             return load(*arguments)  # type: ignore[arg-type]
 
-        monkeypatch.setattr(solver._Run, "load", counted)
+        monkeypatch.setattr(stages, "loaded", counted)
 
-        solution = solve(program, PLAIN, merge_weight=weight)
+        solution = solve(program, PLAIN, hints=Hints(merge_weight=weight))
 
         assert values(solution)[:2] == pytest.approx([4.0, 3 * 0.20 + 3 * 0.30])
         assert len(solves) == len(program.stages) - 1
@@ -506,7 +543,7 @@ class TestShadowPrices:
             upper[row] += by_kwh
             return values(solve(replace(program, row_upper=upper), PLAIN))
 
-        solution = solve(program, PLAIN, merge_weight=weight)
+        solution = solve(program, PLAIN, hints=Hints(merge_weight=weight))
 
         here, more, less = values(solution), moved(step_kwh), moved(-step_kwh)
         right = [(after - now) / step_kwh for after, now in zip(more, here, strict=True)]
@@ -544,11 +581,11 @@ class TestScarcity:
     ) -> None:
         """Interior point alone solves the merged stages, and no value differs."""
         program, weight = program_of(synthetic_scenario(100, seed=1, limit_share=0.35), OptimizeOptions())
-        usual = values(solve(program, PLAIN, merge_weight=weight))
-        monkeypatch.setattr(solver, "LARGE", 0)
+        usual = values(solve(program, PLAIN, hints=Hints(merge_weight=weight)))
+        monkeypatch.setattr(stages, "LARGE", 0)
 
-        with caplog.at_level("DEBUG", logger="optimizer.solver"):
-            found = values(solve(program, PLAIN, merge_weight=weight, is_scarce=True))
+        with caplog.at_level("DEBUG", logger="optimizer.stages"):
+            found = values(solve(program, PLAIN, hints=Hints(merge_weight=weight, is_scarce=True)))
 
         assert found == pytest.approx(usual, rel=TOLERANCE)
         assert ["method=ipx" in record.getMessage() for record in caplog.records] == [True, False]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
-from optimizer import solver
+from optimizer import stages
 from optimizer.again import Memory
 from optimizer.basis import AT_LOWER, BASIC, Basis, hand_over
 from optimizer.bench.synthetic import DAY as MORNING
@@ -170,7 +170,7 @@ def test_small_changes_save_most_iterations(
     memory, options = Memory(), OptimizeOptions(solver=SolverOptions(backend=backend))
     optimize(before, options, memory=memory)
 
-    with caplog.at_level(logging.DEBUG, logger="optimizer.solver"):
+    with caplog.at_level(logging.DEBUG, logger="optimizer.stages"):
         warm_plan = optimize(after, options, memory=memory)
         warm = iterations(caplog)
         caplog.clear()
@@ -185,7 +185,7 @@ def test_a_basis_that_is_refused_is_no_failure(monkeypatch: pytest.MonkeyPatch) 
     """What HiGHS will not start from is planned from scratch."""
     memory = Memory()
     optimize(DAY, memory=memory)
-    monkeypatch.setattr(solver, "hand_over", lambda *_: False)
+    monkeypatch.setattr(stages, "hand_over", lambda *_: False)
 
     assert_same(optimize(DAY, memory=memory), optimize(DAY))
 
@@ -210,7 +210,7 @@ def test_other_prices_start_from_scratch_unless_capacity_is_scarce(
         started.append(basis)
         return hand_over(basis, highs)
 
-    monkeypatch.setattr(solver, "hand_over", recorded)
+    monkeypatch.setattr(stages, "hand_over", recorded)
     memory, day = Memory(), synthetic_scenario(50, seed=1, limit_share=share)
     optimize(day, memory=memory)
 
