@@ -45,7 +45,7 @@ MissingRows = Callable[[FloatArray], Rows | None]
 """Rows of a program that a solution (C,) breaks and that were left out of it; None where it breaks none."""
 
 NETWORK_ITERATIONS = 300
-"""Primal simplex that needs more, and more than a quarter of one a row, had a bad start. One takes as long as ten of
+"""Primal simplex that needs more, and more than one for eight rows, had a bad start. One takes as long as ten of
 dual simplex, of which a solve from scratch needs 1 to 7 a row."""
 
 SIMPLEX_ITERATIONS = 4_000
@@ -143,6 +143,8 @@ class Run:
         self.hints = hints
         self.bases = hints.bases
         self.missing_rows = missing_rows
+        self.is_unlimited = True
+        """Whether no limit of a network is known to bind."""
         self.value: FloatArray | None = None
         self.optimum: tuple[FloatArray, FloatArray] | None = None
         """Row and column duals of the stage solved last, as long as the bounds are not narrowed to its optima."""
@@ -260,7 +262,7 @@ class Run:
         basis = self.near(cost)
         if basis is None:
             return None
-        most = max(NETWORK_ITERATIONS, rows // 4)
+        most = max(NETWORK_ITERATIONS, rows // 8)
         return self.attempt(cost, {**PRIMAL_SIMPLEX, "simplex_iteration_limit": most}, basis)
 
     def near(self, cost: FloatArray) -> Basis | None:
@@ -268,9 +270,13 @@ class Run:
         network = self.hints.network
         if network is None:
             return None
-        basis = network.unlimited(self.program, cost)
-        if basis is not None or self.value is not None:
-            return basis
+        if self.is_unlimited:
+            basis = network.unlimited(self.program, cost)
+            self.is_unlimited = basis is not None
+            if basis is not None:
+                return basis
+        if self.value is not None or (self.hints.is_scarce and network.is_nested(self.program)):
+            return None
         sample = network.sample(self.program, cost)
         if sample is None:
             return None

@@ -77,6 +77,7 @@ def small_programs_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let days of a few hundred sessions start like the largest."""
     monkeypatch.setattr(networks, "LEAST_COLUMNS", 0)
     monkeypatch.setattr(networks, "SESSIONS_PER_LIMIT", 5)
+    monkeypatch.setattr(networks, "MOST_SHORT", 1.0)
 
 
 class TestStart:
@@ -142,15 +143,13 @@ class TestStart:
 
         assert day.network.sample(day.program, day.cost) is None
 
-    def test_a_start_that_leaves_much_without_a_place_is_none_where_programs_are_large(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_a_start_that_leaves_much_without_a_place_is_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Without prices everybody wants the cheapest hours."""
         day = Day(synthetic_scenario(300, seed=1))
         nothing = np.zeros(day.network.limit.size)
 
         assert day.network.near(day.program, day.cost, nothing) is not None
-        monkeypatch.setattr(networks, "LARGE", 0)
+        monkeypatch.setattr(networks, "MOST_SHORT", 0.005)
         assert day.network.near(day.program, day.cost, nothing) is None
 
     def test_more_than_sessions_under_limits_is_no_network(self) -> None:
