@@ -1,17 +1,23 @@
-"""Planning the same site again: the bases that the last plan left, carried over to the columns and rows of the next."""
+"""Planning the same site again: bases and prices that the last plan left, on the columns and rows of the next one.
+
+A basis saves most iterations, but each of them costs ten times what one from scratch does. Where a program is large
+and a network, what the last plan's limits were worth says more: it takes the place of a sample (`optimizer.network`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from models.domain.time_grid import IntArray
+from models.domain.time_grid import FloatArray, IntArray
 from optimizer.basis import AT_LOWER, BASIC, Basis
+from optimizer.highs import StageOutcome
 from optimizer.linear_program import LinearProgram
 from optimizer.options import Stage
 from optimizer.problem import CapacityLimit, CapacityProblem
+from optimizer.stages import MERGED, SERVED_KWH, Hints
 
 SESSION_VARIABLES = ("unmet_kwh",)
 POWER_VARIABLES = ("energy_kwh", "raised_kwh", "lowered_kwh")
@@ -31,13 +37,18 @@ class _Last:
         problem: What was planned.
         program: As the solver read it.
         bases: By what was minimised.
-        is_scarce: Whether something stayed unmet.
+        stages: How the stages ended.
     """
 
     problem: CapacityProblem
     program: LinearProgram
     bases: Mapping[str, Basis]
-    is_scarce: bool
+    stages: tuple[StageOutcome, ...]
+
+    @property
+    def is_scarce(self) -> bool:
+        """Whether something stayed unmet."""
+        return self.stages[0].value > SERVED_KWH
 
 
 class Memory:
@@ -63,24 +74,66 @@ class Again:
         self._memory = memory
         self._problem = problem
 
-    def bases(self, program: LinearProgram) -> dict[str, Basis]:
-        """Bases to start from, by what is minimised; none where starting from scratch is faster or nothing fits."""
-        last = self._memory.last
-        if last is None or not last.program.row_count or set(last.program.columns) != set(program.columns):
-            return {}
-        places = _Places(last.problem, self._problem)
-        columns = _placed(program.columns, last.program.columns, places, program.column_count)
-        rows = _placed(program.rows, last.program.rows, places, program.row_count)
-        if columns is None or rows is None:
-            return {}
-        if not last.is_scarce and _is_priced_anew(last.program, program, columns):
-            # The way from the old prices is about as long as that from nothing, unless capacity decides.
-            return {}
-        return {name: _carried(basis, columns, rows, program) for name, basis in last.bases.items()}
+    def hints(self, program: LinearProgram, hints: Hints) -> Hints:
+        """What is known of a program, with what the last plan left that is of use for it.
 
-    def keep(self, program: LinearProgram, bases: Mapping[str, Basis], *, is_scarce: bool) -> None:
-        """Leave what this plan ended with, and whether something stayed unmet."""
-        self._memory.last = _Last(problem=self._problem, program=program, bases=dict(bases), is_scarce=is_scarce)
+        Bases where a program is small, or no network. Else prices for what is solved first, and bases for later stages
+        where they lead to the optimum in a few iterations: where sessions came or went and nothing else changed.
+        """
+        last = self._memory.last
+        if last is None:
+            return replace(hints, bases={})
+        places = _Places(last.problem, self._problem)
+        bases = _bases(last, places, program)
+        if hints.network is None:
+            return replace(hints, bases=bases)
+        first = (MERGED, program.stages[0].name)
+        keeps = _is_same_but_for_sessions(last.problem, self._problem, places)
+        later = {name: basis for name, basis in bases.items() if keeps and name not in first}
+        return replace(hints, bases=later, prices=_prices(last, places))
+
+    def keep(self, program: LinearProgram, bases: Mapping[str, Basis], stages: tuple[StageOutcome, ...]) -> None:
+        """Leave what this plan ended with."""
+        self._memory.last = _Last(problem=self._problem, program=program, bases=dict(bases), stages=stages)
+
+
+def _bases(last: _Last, places: _Places, program: LinearProgram) -> dict[str, Basis]:
+    """Bases by what is minimised; none where starting from scratch is faster or nothing fits."""
+    if not last.program.row_count or set(last.program.columns) != set(program.columns):
+        return {}
+    columns = _placed(program.columns, last.program.columns, places, program.column_count)
+    rows = _placed(program.rows, last.program.rows, places, program.row_count)
+    if columns is None or rows is None:
+        return {}
+    if not last.is_scarce and _is_priced_anew(last.program, program, columns):
+        # The way from the old prices is about as long as that from nothing, unless capacity decides.
+        return {}
+    return {name: _carried(basis, columns, rows, program) for name, basis in last.bases.items()}
+
+
+def _prices(last: _Last, places: _Places) -> dict[str, FloatArray]:
+    """Price of each row of capacity, (R,), by stage; empty where there is none."""
+    rows = last.program.rows.get(LIMIT_ROWS[0])
+    if rows is None:
+        return {}
+    return {
+        stage.name: np.where(places.limit == ABSENT, 0.0, -stage.row_dual[rows][places.limit])
+        for stage in last.stages
+        if stage.row_dual is not None
+    }
+
+
+def _is_same_but_for_sessions(last: CapacityProblem, problem: CapacityProblem, places: _Places) -> bool:
+    """Whether limits are as they were, and whoever was there needs what they needed."""
+    limits, sessions = places.limit, places.session
+    stay = sessions != ABSENT
+    before = last.limit_rows.capacity_kwh[limits]
+    needed = last.reachable_energy_kwh[sessions[stay]]
+    return bool(
+        (limits != ABSENT).all()
+        and np.array_equal(before, problem.limit_rows.capacity_kwh)
+        and np.array_equal(needed, problem.reachable_energy_kwh[stay])
+    )
 
 
 class _Places:

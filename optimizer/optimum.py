@@ -32,7 +32,7 @@ from optimizer.pyomo_model import dismantle, pyomo_model
 from optimizer.pyomo_solver import solve_with
 from optimizer.runtime import Stopwatch
 from optimizer.solver import solve
-from optimizer.stages import NO_HINTS, SERVED_KWH, Hints, MissingRows
+from optimizer.stages import NO_HINTS, Hints, MissingRows
 
 EXACT_TIME_LIMIT_S = 60.0
 """Wall time for a search over settings where no other is asked for, s: its last proofs may take days."""
@@ -254,10 +254,11 @@ def _solved(
     """The solution, and the program as the solver read it."""
 
     def solve_arrays(program: LinearProgram) -> Solution:
-        bases = None if again is None else again.bases(program)
-        solution = solve(program, options, hints=replace(hints, bases=bases), missing_rows=missing_rows)
-        if again is not None and bases is not None:
-            again.keep(program, bases, is_scarce=solution.stages[0].value > SERVED_KWH)
+        if again is None:
+            return solve(program, options, hints=hints, missing_rows=missing_rows)
+        told = again.hints(program, hints)
+        solution = solve(program, options, hints=told, missing_rows=missing_rows)
+        again.keep(program, told.bases or {}, solution.stages)
         return solution
 
     if options.backend is Backend.ARRAYS:

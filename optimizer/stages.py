@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import highspy
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from models.domain.time_grid import FloatArray
 from models.errors import SolverError
 from optimizer.arrays import dot
-from optimizer.basis import Basis, basis_of, hand_over
+from optimizer.basis import AT_LOWER, BASIC, Basis, basis_of, hand_over
 from optimizer.highs import (
     DEVEX,
     DUAL_SIMPLEX,
@@ -84,6 +84,7 @@ class Hints:
         network: Its network, if it is a large one.
         bases: Bases from which solves start, by what is minimised; those with which they end are left in their place.
             One that leads nowhere costs time and nothing else. A program with whole numbers takes and leaves none.
+        prices: (R,), what each row of capacity of a network may be worth, by stage; else a sample is asked.
         start: (C,), a feasible point from which a search over whole numbers starts.
     """
 
@@ -91,6 +92,7 @@ class Hints:
     is_scarce: bool = False
     network: Network | None = None
     bases: MutableMapping[str, Basis] | None = None
+    prices: Mapping[str, FloatArray] = field(default_factory=dict)
     start: FloatArray | None = None
 
 
@@ -122,6 +124,17 @@ class _Found:
         if self.part is None:
             return value, row_dual, column_dual
         return self.part.value(value), self.part.of_rows(row_dual), self.part.of_columns(column_dual)
+
+    def basis(self) -> Basis | None:
+        """The basis of the whole program with which it ended; None where it has none."""
+        found = basis_of(self.highs) if self.status is SolveStatus.OPTIMAL else None
+        if found is None or self.part is None:
+            return found
+        columns = np.full(self.part.fixed.size, AT_LOWER, dtype=object)
+        columns[self.part.column] = found.columns
+        rows = np.full(self.part.rows, BASIC, dtype=object)
+        rows[self.part.row] = found.rows
+        return Basis(columns=columns, rows=rows)
 
 
 class Run:
@@ -185,10 +198,15 @@ class Run:
         cost = weight * first.cost + second.cost
         scale = scale_of(cost)
         is_hard = self.hints.is_scarce and cost.size >= LARGE
-        if is_hard:
+        if is_hard and self.hints.network is None:
             # A thousand iterations from the last basis take as long as interior point takes for all.
             self.bases = None
-        found = self.run(cost / scale, MERGED, is_hard=is_hard)
+        found = self.run(
+            cost / scale,
+            MERGED,
+            price=self.price({first.name: weight / scale, second.name: 1.0 / scale}),
+            is_hard=is_hard,
+        )
         if found.status is not SolveStatus.OPTIMAL:
             return None
         value, row_dual, column_dual = found.solution()
@@ -228,7 +246,7 @@ class Run:
         """Minimise one stage over the optima of the stages before."""
         self.narrow()
         scale = scale_of(stage.cost)
-        found = self.run(stage.cost / scale, stage.name)
+        found = self.run(stage.cost / scale, stage.name, price=self.price({stage.name: 1.0 / scale}))
         if found.status is SolveStatus.OPTIMAL:
             self.value, row_dual, column_dual = found.solution()
             self.optimum = (row_dual, column_dual)
@@ -242,30 +260,39 @@ class Run:
             self.value, _, _ = found.solution()
         return found.status, None
 
-    def run(self, cost: FloatArray, name: str, *, is_hard: bool = False) -> _Found:
+    def price(self, weights: Mapping[str, float]) -> FloatArray | None:
+        """(R,), what rows of capacity may be worth where stages count so much; None where one was not told."""
+        known = self.hints.prices
+        if not known.keys() >= weights.keys():
+            return None
+        price: FloatArray = sum((weight * known[name] for name, weight in weights.items()), start=np.zeros(1))
+        return np.maximum(price, 0.0)
+
+    def run(self, cost: FloatArray, name: str, *, price: FloatArray | None = None, is_hard: bool = False) -> _Found:
         """One solve, from a basis if one is at hand that leads to an optimum, else from scratch."""
-        found = self.run_from_basis(cost, name)
+        found = self.run_from_basis(cost, name, price)
         if found is None or not found.is_final:
             found = self.run_from_scratch(cost, is_hard=is_hard)
         if self.bases is not None:
-            left = basis_of(found.highs) if found.status is SolveStatus.OPTIMAL else None
+            left = found.basis()
             if left is not None:
                 self.bases[name] = left
         return found
 
-    def run_from_basis(self, cost: FloatArray, name: str) -> _Found | None:
+    def run_from_basis(self, cost: FloatArray, name: str, price: FloatArray | None) -> _Found | None:
         """One solve from the basis that its name left before, or else from what a network starts from."""
         rows = self.program.row_count
         basis = None if self.bases is None else self.bases.pop(name, None)
         if basis is not None:
-            return self.attempt(cost, {**DEVEX, "simplex_iteration_limit": max(SIMPLEX_ITERATIONS, rows)}, basis)
-        basis = self.near(cost)
+            most = max(SIMPLEX_ITERATIONS, rows) if self.hints.network is None else max(NETWORK_ITERATIONS, rows) // 50
+            return self.attempt(cost, {**DEVEX, "simplex_iteration_limit": most}, basis)
+        basis = self.near(cost, price)
         if basis is None:
             return None
         most = max(NETWORK_ITERATIONS, rows // 8)
         return self.attempt(cost, {**PRIMAL_SIMPLEX, "simplex_iteration_limit": most}, basis)
 
-    def near(self, cost: FloatArray) -> Basis | None:
+    def near(self, cost: FloatArray, price: FloatArray | None) -> Basis | None:
         """A basis at or near the optimum of a cost, where the program is a network and there is one."""
         network = self.hints.network
         if network is None:
@@ -277,6 +304,9 @@ class Run:
                 return basis
         if self.value is not None or (self.hints.is_scarce and network.is_nested(self.program)):
             return None
+        basis = None if price is None else network.near(self.program, cost, price)
+        if basis is not None:
+            return basis
         sample = network.sample(self.program, cost)
         if sample is None:
             return None
@@ -290,7 +320,7 @@ class Run:
     def run_from_scratch(self, cost: FloatArray, *, is_hard: bool) -> _Found:
         """One solve: dual simplex while it is fast, else or at once interior point, else HiGHS's own choice."""
         part = None
-        if self.value is not None and self.missing_rows is None and self.bases is None:
+        if self.value is not None and self.missing_rows is None:
             part = self.program.without_fixed()
         program = self.program if part is None else part.program
         simplex = DEVEX if (np.abs(program.row_value) == 1.0).all() else DUAL_SIMPLEX

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
-from optimizer import stages
+from optimizer import network, stages
 from optimizer.again import Memory
 from optimizer.basis import AT_LOWER, BASIC, Basis, hand_over
 from optimizer.bench.synthetic import DAY as MORNING
 from optimizer.bench.synthetic import scenario as synthetic_scenario
 from optimizer.engine import optimize
-from optimizer.options import Backend, OptimizeOptions, SolverOptions
+from optimizer.options import Backend, OptimizeOptions, SolverOptions, Stage
 from tests.properties.strategies import ENERGIES_KWH, HOURS, LIMITS_KW, MINUTE, PRICES, Case, cases, session_lists
 
 DAY = synthetic_scenario(300, seed=1)
@@ -117,14 +117,21 @@ def assert_same(warm: Schedule, cold: Schedule) -> None:
     )
 
 
-@settings(max_examples=60)
-@given(sequences())
-def test_a_start_from_the_last_plan_changes_no_value(sequence: list[Case]) -> None:
-    """Limits, prices and energies change, vehicles come and go, time moves on: as if planned from scratch each time."""
+@settings(max_examples=100)
+@given(sequence=sequences(), is_large=st.booleans())
+def test_a_start_from_the_last_plan_changes_no_value(sequence: list[Case], *, is_large: bool) -> None:
+    """Limits, prices and energies change, vehicles come and go, time moves on: as if planned from scratch each time.
+
+    Whether prices are what is left, as of large programs, or bases.
+    """
     memory = Memory()
 
     for case in sequence:
-        warm = optimize(case.scenario, case.options, memory=memory)
+        with pytest.MonkeyPatch.context() as patch:
+            if is_large:
+                patch.setattr(network, "LEAST_COLUMNS", 0)
+                patch.setattr(network, "MOST_SHORT", 1.0)
+            warm = optimize(case.scenario, case.options, memory=memory)
 
         assert_same(warm, optimize(case.scenario, case.options))
 
@@ -179,6 +186,36 @@ def test_small_changes_save_most_iterations(
 
     assert_same(warm_plan, cold_plan)
     assert 0 < warm < 0.4 * cold
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(DAY, with_limit(DAY, 0.97)), (replace(DAY, sessions=DAY.sessions[:150] + DAY.sessions[151:]), DAY)],
+    ids=["a lower limit", "an arrival"],
+)
+def test_prices_of_the_last_plan_save_nearly_all_iterations_of_a_large_program(
+    before: Scenario, after: Scenario, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unmet energy and cost start at what the last plan's limits were worth, and no sample is asked."""
+    monkeypatch.setattr(network, "LEAST_COLUMNS", 0)
+    monkeypatch.setattr(network.Network, "sample", lambda *_: None)
+    memory, options = (
+        Memory(),
+        OptimizeOptions(
+            solver=SolverOptions(backend=Backend.ARRAYS), objective=(Stage.UNMET_ENERGY, Stage.ENERGY_COST)
+        ),
+    )
+    optimize(before, options, memory=memory)
+
+    with caplog.at_level(logging.DEBUG, logger="optimizer.stages"):
+        warm_plan = optimize(after, options, memory=memory)
+        warm = iterations(caplog)
+        caplog.clear()
+        cold_plan = optimize(after, options)
+        cold = iterations(caplog)
+
+    assert_same(warm_plan, cold_plan)
+    assert warm < 0.05 * cold
 
 
 def test_a_basis_that_is_refused_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
