@@ -37,6 +37,7 @@ from optimizer.scenario_io.scenarios import (
     read_messages,
     with_tariff,
 )
+from optimizer.scenario_io.sent_files import AnyPath, SentFiles, version
 from optimizer.scenario_io.series_checks import read_carbon, read_powers
 from optimizer.scenario_io.session_checks import read_sessions, session_notes
 from optimizer.scenario_io.site_checks import check_site, unknown_fields_note
@@ -79,9 +80,11 @@ class FolderSource:
 
     Args:
         root: The folder.
+        sent: The files that came along with a task; None where they lie in the folder.
     """
 
     root: Path
+    sent: SentFiles | None = None
 
     def walk(self) -> Iterator[ScenarioKey]:
         """Every folder with a site.json or sessions, in the order of the names."""
@@ -93,12 +96,14 @@ class FolderSource:
 
     def load(self, key: ScenarioKey) -> LoadedScenario:
         """As `load_scenario`."""
-        return load_scenario(self.root / key.name)
+        return load_scenario(_at(self, key.name))
 
-    def files(self, key: ScenarioKey) -> Iterator[Path]:
-        """The files of the folder; not what a link has elsewhere, which `load` refuses."""
+    def files(self, key: ScenarioKey) -> Iterator[str]:
+        """Places of the files of the folder; not what a link has elsewhere, which `load` refuses."""
         folder = self.root / key.name
-        return (path for path in sorted(folder.iterdir()) if path.is_file() and path.resolve().is_relative_to(folder))
+        for path in sorted(folder.iterdir()):
+            if path.is_file() and path.resolve().is_relative_to(folder):
+                yield f"{key.name}/{path.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,9 +115,11 @@ class PartitionedSource:
 
     Args:
         root: The folder above the tables.
+        sent: As in `FolderSource`.
     """
 
     root: Path
+    sent: SentFiles | None = None
 
     def walk(self) -> Iterator[ScenarioKey]:
         """Every partition of the sessions, by site and then by day."""
@@ -154,15 +161,17 @@ class PartitionedSource:
                 scenario, price_file = with_tariff(scenario, read_json(path, _Tariff), price_file)
         return LoadedScenario(scenario=scenario, notes=(*notes, *price_notes), messages=messages, price_file=price_file)
 
-    def files(self, key: ScenarioKey) -> Iterator[Path]:
-        """The files of each table, shared ones too."""
-        yield from self._found(SITES, key, (SITE_FILE,))
-        yield from self._found(SESSIONS, key, TABLE_SUFFIXES, levels=1)
-        yield from self._found(PRICES, key, TABLE_SUFFIXES)
-        yield from self._found(FORECASTS, key, FORECAST_SUFFIXES)
-        yield from self._found(TARIFFS, key, (TARIFF_FILE,))
-        for table in (GENERATION, BASE_LOAD, CARBON):
-            yield from self._found(table, key, TABLE_SUFFIXES)
+    def files(self, key: ScenarioKey) -> Iterator[str]:
+        """Places of the files of each table, shared ones too."""
+        found = [
+            *self._found(SITES, key, (SITE_FILE,)),
+            *self._found(SESSIONS, key, TABLE_SUFFIXES, levels=1),
+            *self._found(FORECASTS, key, FORECAST_SUFFIXES),
+            *self._found(TARIFFS, key, (TARIFF_FILE,)),
+        ]
+        for table in (PRICES, GENERATION, BASE_LOAD, CARBON):
+            found += self._found(table, key, TABLE_SUFFIXES)
+        return map(self._relative, found)
 
     def _site(self, key: ScenarioKey) -> tuple[Site, tuple[str, ...]]:
         paths = self._found(SITES, key, (SITE_FILE,))
@@ -170,7 +179,7 @@ class PartitionedSource:
         if not paths:
             raise FileInputError(place, "there is no such file; add it")
         with self._naming(paths):
-            site, notes = _read_site(paths[0], _modified(paths))
+            site, notes = _read_site(paths[0], version(paths[0]))
         if site.site_id != key.site_id:
             reason = f"its folder is that of {key.site_id!r}; call both the same"
             raise FileInputError(self._relative(paths[0]), reason, field="site_id", value=site.site_id)
@@ -181,7 +190,7 @@ class PartitionedSource:
         if not paths:
             return None, (), ""
         with self._naming(paths):
-            tariff, notes = _read_tariff(paths, _modified(paths), zone)
+            tariff, notes = _read_tariff(paths, tuple(map(version, paths)), zone)
         return tariff, notes, self._relative(paths[0])
 
     def _powers(
@@ -215,17 +224,17 @@ class PartitionedSource:
 
     def _found(
         self, table: str, key: ScenarioKey, endings: Sequence[str], *, levels: int | None = None
-    ) -> tuple[Path, ...]:
+    ) -> tuple[AnyPath, ...]:
         """Files of a table in the nearest folder that has any."""
         site, day = key.name.split("/")
         for folder in (f"{site}/{day}", site, day, "")[:levels]:
-            place = self.root / table / folder
+            place = _at(self, f"{table}/{folder}" if folder else table)
             if names := sorted(_files(place, tuple(endings))):
                 return tuple(place / name for name in names)
         return ()
 
     @contextmanager
-    def _naming(self, paths: Sequence[Path]) -> Iterator[None]:
+    def _naming(self, paths: Sequence[AnyPath]) -> Iterator[None]:
         """Let an error name a file by its place below the source."""
         try:
             yield
@@ -234,8 +243,9 @@ class PartitionedSource:
             place = places.get(error.file) or (self._relative(paths[0]) if paths else error.file)
             raise FileInputError(place, error.reason, row=error.row, field=error.field, value=error.value) from error
 
-    def _relative(self, path: Path) -> str:
-        return path.relative_to(self.root).as_posix()
+    def _relative(self, path: AnyPath) -> str:
+        place = path.relative_to(self.root) if isinstance(path, Path) else path.place
+        return place.as_posix()
 
 
 BatchSource = FolderSource | PartitionedSource
@@ -272,28 +282,35 @@ def _partitions(root: Path, folder: str, key: str) -> Iterator[str]:
         yield path.name
 
 
+def _at(source: BatchSource, place: str) -> AnyPath:
+    return source.root / place if source.sent is None else source.sent.at(place)
+
+
 def _is_hidden(name: str) -> bool:
     return name.startswith((".", "_"))
 
 
-def _files(folder: Path, endings: tuple[str, ...]) -> Iterator[str]:
+def _files(folder: AnyPath, endings: tuple[str, ...]) -> Iterator[str]:
     """Names of the files in a folder, which need not be there, that end in one of some ways."""
+    return (name for name in _file_names(folder) if name.endswith(endings) and not _is_hidden(name))
+
+
+def _file_names(folder: AnyPath) -> Iterator[str]:
+    if not isinstance(folder, Path):
+        yield from (path.name for path in folder.iterdir() if path.is_file())
+        return
     with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
         for entry in entries:
-            if entry.name.endswith(endings) and not _is_hidden(entry.name) and entry.is_file():
+            if entry.is_file():
                 yield entry.name
 
 
-def _opened(paths: Sequence[Path], row_type: type[RowT]) -> TableParts[RowT]:
+def _opened(paths: Sequence[AnyPath], row_type: type[RowT]) -> TableParts[RowT]:
     return TableParts(parts=tuple(Table.open(path, row_type) for path in paths))
 
 
-def _modified(paths: Sequence[Path]) -> tuple[int, ...]:
-    return tuple(path.stat().st_mtime_ns for path in paths)
-
-
 @lru_cache(maxsize=KEPT_PARTS)
-def _read_site(path: Path, _modified_ns: tuple[int, ...]) -> tuple[Site, tuple[str, ...]]:
+def _read_site(path: AnyPath, _version: int | bytes) -> tuple[Site, tuple[str, ...]]:
     site_file = read_json(path, _Site, strict=True)
     check_site(site_file)
     return site_file.to_domain(), unknown_fields_note(site_file)
@@ -301,7 +318,7 @@ def _read_site(path: Path, _modified_ns: tuple[int, ...]) -> tuple[Site, tuple[s
 
 @lru_cache(maxsize=KEPT_PARTS)
 def _read_tariff(
-    paths: tuple[Path, ...], _modified_ns: tuple[int, ...], zone: ZoneInfo
+    paths: tuple[AnyPath, ...], _versions: tuple[int | bytes, ...], zone: ZoneInfo
 ) -> tuple[EnergyTariff, tuple[str, ...]]:
     table = _opened(paths, PriceRow)
     return read_prices(table, zone), ignored_columns_note(table)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 from models.errors import CapacityOptimizerError
 from optimizer.engine import optimize
 from optimizer.options import OptimizeOptions
 from optimizer.scenario_io.batch_source import BatchSource, ScenarioKey
 from optimizer.scenario_io.batch_tables import ChunkResult, FailedScenario, PlannedScenario, to_result
+from optimizer.scenario_io.sent_files import SentFiles
 
 logger = logging.getLogger(__name__)
 
@@ -47,9 +46,9 @@ class PlanWork:
     def _files(self, chunk: tuple[ScenarioKey, ...]) -> dict[str, bytes]:
         """Files of some scenarios by their place below the source; those that several share are there once."""
         files: dict[str, bytes] = {}
-        for path in sorted({path for key in chunk for path in self.source.files(key)}):
+        for place in sorted({place for key in chunk for place in self.source.files(key)}):
             with suppress(OSError):  # the worker tells that it is missing
-                files[path.relative_to(self.source.root).as_posix()] = path.read_bytes()
+                files[place] = (self.source.root / place).read_bytes()
         return files
 
 
@@ -57,8 +56,7 @@ def plan_sent_chunk(
     source: BatchSource, chunk: tuple[ScenarioKey, ...], files: dict[str, bytes], options: OptimizeOptions
 ) -> ChunkResult:
     """As `plan_chunk`, with the files that came along."""
-    with _unpacked(files) as root:
-        return plan_chunk(replace(source, root=root), chunk, options)
+    return plan_chunk(replace(source, sent=SentFiles(root=source.root, contents=files)), chunk, options)
 
 
 def plan_chunk(source: BatchSource, chunk: tuple[ScenarioKey, ...], options: OptimizeOptions) -> ChunkResult:
@@ -100,15 +98,3 @@ def _failure(key: ScenarioKey, error: Exception, started: float) -> FailedScenar
     return FailedScenario(
         key=key, error=str(error), error_type=type(error).__name__, seconds=time.perf_counter() - started
     )
-
-
-@contextmanager
-def _unpacked(files: dict[str, bytes]) -> Iterator[Path]:
-    """A folder with the files, for as long as the block lasts."""
-    with tempfile.TemporaryDirectory(prefix="oscp-batch-") as name:
-        root = Path(name).resolve()
-        for place, content in files.items():
-            path = root / place
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        yield root

@@ -15,6 +15,7 @@ from pydantic_core import ErrorDetails
 
 from models.errors import FileInputError, InputError
 from optimizer.scenario_io.fields import CURRENCY_PATTERN, ID_PATTERN, SCHEMA_VERSION
+from optimizer.scenario_io.sent_files import AnyPath, open_binary, size_bytes
 
 T = TypeVar("T")
 
@@ -107,23 +108,24 @@ def _record(location: tuple[int | str, ...]) -> int | None:
     return next((part + 1 for part in location if isinstance(part, int)), None)
 
 
-def locate(folder: Path, name: str) -> Path | None:
+def locate(folder: AnyPath, name: str) -> AnyPath | None:
     """The file of that name, None where there is none.
 
     Raises:
         FileInputError: It is no regular file, or a link that leads out of the folder.
     """
     path = folder / name
-    if not path.exists() and not path.is_symlink():
+    if isinstance(path, Path) and isinstance(folder, Path) and path.is_symlink():
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise FileInputError(name, "it is a link that leads out of the folder; put the file itself there")
+    elif not path.exists():
         return None
-    if not path.resolve().is_relative_to(folder.resolve()):
-        raise FileInputError(name, "it is a link that leads out of the folder; put the file itself there")
     if not path.is_file():
         raise FileInputError(name, "it is not a file")
     return path
 
 
-def require_file(folder: Path, name: str) -> Path:
+def require_file(folder: AnyPath, name: str) -> AnyPath:
     """The file of that name.
 
     Raises:
@@ -135,7 +137,7 @@ def require_file(folder: Path, name: str) -> Path:
     return path
 
 
-def require_folder(folder: Path, kind: str) -> None:
+def require_folder(folder: AnyPath, kind: str) -> None:
     """Let pass an existing folder.
 
     Raises:
@@ -146,13 +148,13 @@ def require_folder(folder: Path, kind: str) -> None:
         raise InputError(f"{kind} folder {str(folder)!r} {what}")
 
 
-def check_text(path: Path) -> None:
+def check_text(path: AnyPath) -> None:
     """Let pass what may be UTF-8 text, going by its first bytes.
 
     Raises:
         FileInputError: It is empty, binary, in another encoding, or a web page.
     """
-    with path.open("rb") as stream:
+    with open_binary(path) as stream:
         head = stream.read(_HEAD_BYTES)
     for signature, reason in _SIGNATURES.items():
         if head.startswith(signature):
@@ -168,7 +170,7 @@ def check_text(path: Path) -> None:
         )
 
 
-def read_json(path: Path, adapter: TypeAdapter[T], *, strict: bool | None = None) -> T:
+def read_json(path: AnyPath, adapter: TypeAdapter[T], *, strict: bool | None = None) -> T:
     """Read and validate one JSON file.
 
     Args:
@@ -183,7 +185,7 @@ def read_json(path: Path, adapter: TypeAdapter[T], *, strict: bool | None = None
         FileInputError: It is not JSON, or not of that form; the message names record, field and value.
     """
     check_text(path)
-    if (size := path.stat().st_size) > MAX_JSON_BYTES:
+    if (size := size_bytes(path)) > MAX_JSON_BYTES:
         raise FileInputError(path.name, f"it has {size} bytes; at most {MAX_JSON_BYTES} are read")
     return parse_json(path.name, path.read_bytes().removeprefix(codecs.BOM_UTF8), adapter, strict=strict)
 

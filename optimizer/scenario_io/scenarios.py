@@ -36,6 +36,7 @@ from optimizer.scenario_io.row_schemas import (
 )
 from optimizer.scenario_io.rows import cell, listed
 from optimizer.scenario_io.scenario_files import FORECASTS_FILE, SITE_FILE, TARIFF_FILE, UNCERTAINTY_FILE
+from optimizer.scenario_io.sent_files import AnyPath
 from optimizer.scenario_io.series_checks import read_carbon, read_powers
 from optimizer.scenario_io.session_checks import read_recorded_sessions, session_notes
 from optimizer.scenario_io.site_checks import check_site, unknown_fields_note
@@ -99,7 +100,7 @@ class LoadedScenario:
             raise FileInputError(self.price_file, str(error), field="start", value=error.start) from error
 
 
-def load_scenario(folder: Path) -> LoadedScenario:
+def load_scenario(folder: AnyPath) -> LoadedScenario:
     """Read a scenario folder.
 
     Args:
@@ -188,7 +189,7 @@ class _Tables:
     carbon: Table[CarbonRow] | None
 
     @classmethod
-    def of(cls, folder: Path) -> _Tables:
+    def of(cls, folder: AnyPath) -> _Tables:
         return cls(
             prices=_table(folder, "prices", RecordedPriceRow),
             generation=_table(folder, "generation", AssetPowerRow),
@@ -278,7 +279,7 @@ def _blocks(series: Series, field: str, **others: str) -> Iterator[dict[str, Any
         yield {**others, "start": start, "end": end, field: value}
 
 
-def _table(folder: Path, stem: str, row_type: type[RowT]) -> Table[RowT] | None:
+def _table(folder: AnyPath, stem: str, row_type: type[RowT]) -> Table[RowT] | None:
     names = (f"{stem}.csv", f"{stem}.parquet")
     found = [path for name in names if (path := locate(folder, name)) is not None]
     if len(found) > 1:
@@ -286,7 +287,7 @@ def _table(folder: Path, stem: str, row_type: type[RowT]) -> Table[RowT] | None:
     return Table.open(found[0], row_type) if found else None
 
 
-def read_messages(path: Path) -> tuple[ReceivedMessage, ...]:
+def read_messages(path: AnyPath) -> tuple[ReceivedMessage, ...]:
     """The OSCP messages of a JSON file.
 
     Raises:
@@ -295,7 +296,7 @@ def read_messages(path: Path) -> tuple[ReceivedMessage, ...]:
     return read_json(path, _Messages)
 
 
-def _read_uncertainty(folder: Path) -> Uncertainty | None:
+def _read_uncertainty(folder: AnyPath) -> Uncertainty | None:
     path = locate(folder, UNCERTAINTY_FILE)
     if path is None:
         return None

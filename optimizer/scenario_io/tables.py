@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,10 +16,12 @@ from pydantic import BaseModel, FailFast, TypeAdapter, ValidationError
 from models.errors import FileInputError
 from optimizer.scenario_io.fields import plain_name
 from optimizer.scenario_io.files import check_text, first_problem
+from optimizer.scenario_io.sent_files import AnyPath, open_binary, size_bytes
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 RowT = TypeVar("RowT", bound=BaseModel)
 
@@ -44,12 +47,12 @@ class Table(Generic[RowT]):
         columns: Names of the columns as the file has them.
     """
 
-    path: Path
+    path: AnyPath
     row_type: type[RowT]
     columns: tuple[str, ...]
 
     @classmethod
-    def open(cls, path: Path, row_type: type[RowT]) -> Table[RowT]:
+    def open(cls, path: AnyPath, row_type: type[RowT]) -> Table[RowT]:
         """Read the names of the columns.
 
         Raises:
@@ -150,7 +153,7 @@ class TableParts(Generic[RowT]):
         return self.parts[at].row_number(within)
 
 
-def _is_parquet(path: Path) -> bool:
+def _is_parquet(path: AnyPath) -> bool:
     return path.suffix == ".parquet"
 
 
@@ -171,10 +174,10 @@ def _check_columns(file: str, columns: tuple[str, ...], row_type: type[BaseModel
             raise FileInputError(file, f"the column is missing{hint}; the file has: {found}", field=name)
 
 
-def _csv_columns(path: Path) -> tuple[str, ...]:
+def _csv_columns(path: AnyPath) -> tuple[str, ...]:
     check_text(path)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with _open_text(path) as stream:
             header = next(csv.reader(stream, skipinitialspace=True))
     except UnicodeDecodeError as error:
         raise _not_utf8(path) from error
@@ -185,21 +188,24 @@ def _csv_columns(path: Path) -> tuple[str, ...]:
     return tuple(name.strip() for name in header)
 
 
-def _csv_chunks(path: Path, table: Table[RowT], wanted: dict[str, int]) -> Iterator[tuple[Sequence[int], _Records]]:
+def _csv_chunks(path: AnyPath, table: Table[RowT], wanted: dict[str, int]) -> Iterator[tuple[Sequence[int], _Records]]:
     import pandas as pd  # noqa: PLC0415  it takes 0.5 s, and those who read no table need not wait
 
     try:
-        with pd.read_csv(
-            path,
-            header=0,
-            names=[str(at) for at in range(len(table.columns))],  # pandas would rename columns of the same name
-            dtype=str,
-            keep_default_na=False,
-            skip_blank_lines=False,  # else rows could not be counted
-            skipinitialspace=True,
-            encoding="utf-8-sig",
-            chunksize=CHUNK_ROWS,
-        ) as chunks:
+        with (
+            open_binary(path) as stream,
+            pd.read_csv(
+                stream,
+                header=0,
+                names=[str(at) for at in range(len(table.columns))],  # pandas would rename columns of the same name
+                dtype=str,
+                keep_default_na=False,
+                skip_blank_lines=False,  # else rows could not be counted
+                skipinitialspace=True,
+                encoding="utf-8-sig",
+                chunksize=CHUNK_ROWS,
+            ) as chunks,
+        ):
             for chunk in chunks:
                 if not isinstance(chunk.index, pd.RangeIndex):
                     # pandas takes the first cells for an index where the first row has more cells than the header.
@@ -226,8 +232,8 @@ def _records(cells: dict[str, list[object]]) -> _Records:
     return [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]
 
 
-def _not_utf8(path: Path) -> FileInputError:
-    with path.open("rb") as stream:
+def _not_utf8(path: AnyPath) -> FileInputError:
+    with open_binary(path) as stream:
         for line, text in enumerate(stream, start=1):
             try:
                 text.decode()
@@ -250,10 +256,10 @@ def _too_wide(cells: int, columns: int) -> str:
     return f"the row has {cells} cells, the header {columns}; write decimals with a point, and quote texts with commas"
 
 
-def _line_of_record(path: Path, record: int) -> int:
+def _line_of_record(path: AnyPath, record: int) -> int:
     """Line on which a record begins, the header being record 0; quoted cells may hold line breaks."""
     try:
-        with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+        with _open_text(path, errors="replace") as stream:
             reader = csv.reader(stream, skipinitialspace=True)
             for _ in range(record):
                 next(reader)
@@ -262,25 +268,40 @@ def _line_of_record(path: Path, record: int) -> int:
         return record + 1
 
 
-def _parquet_columns(path: Path) -> tuple[str, ...]:
-    import pyarrow.parquet as pq  # noqa: PLC0415  slow to import
-    from pyarrow import ArrowException  # noqa: PLC0415
+def _open_text(path: AnyPath, *, errors: str = "strict") -> io.TextIOWrapper:
+    return io.TextIOWrapper(open_binary(path), encoding="utf-8-sig", errors=errors, newline="")
+
+
+def _opened_parquet(path: AnyPath) -> pq.ParquetFile:
+    """A Parquet file; without the machinery for data sets, which takes longer than the few rows of a day."""
+    import pyarrow as pa  # noqa: PLC0415  slow to import
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
+    source = path if isinstance(path, Path) else pa.BufferReader(path.read_bytes())
+    return pq.ParquetFile(source, pre_buffer=_takes_threads(path))
+
+
+def _takes_threads(path: AnyPath) -> bool:
+    return size_bytes(path) > MIN_BYTES_FOR_THREADS
+
+
+def _parquet_columns(path: AnyPath) -> tuple[str, ...]:
+    from pyarrow import ArrowException  # noqa: PLC0415  slow to import
 
     try:
-        return tuple(pq.read_schema(path).names)
+        with _opened_parquet(path) as file:
+            return tuple(file.schema_arrow.names)
     except (ArrowException, OSError) as error:
         raise FileInputError(path.name, f"it is not a Parquet file: {error}") from error
 
 
-def _parquet_chunks(path: Path, wanted: dict[str, int]) -> Iterator[tuple[Sequence[int], _Records]]:
-    import pyarrow.parquet as pq  # noqa: PLC0415  slow to import
-    from pyarrow import ArrowException  # noqa: PLC0415
+def _parquet_chunks(path: AnyPath, wanted: dict[str, int]) -> Iterator[tuple[Sequence[int], _Records]]:
+    from pyarrow import ArrowException  # noqa: PLC0415  slow to import
 
     try:
-        # Not by way of pandas: for the few rows of a day that takes longer than all else that is done with them. And
-        # what the path says of partitions is no column.
-        threads = path.stat().st_size > MIN_BYTES_FOR_THREADS
-        table = pq.read_table(path, columns=list(wanted), partitioning=None, use_threads=threads, pre_buffer=threads)
+        # Not by way of pandas: for the few rows of a day that takes longer than all else that is done with them.
+        with _opened_parquet(path) as file:
+            table = file.read(columns=list(wanted), use_threads=_takes_threads(path))
     except (ArrowException, OSError) as error:
         raise FileInputError(path.name, f"it is not a Parquet file: {error}") from error
     for begin in range(0, table.num_rows, CHUNK_ROWS):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from models.domain import EnergyTariff
 from models.errors import InputError
 from optimizer import OptimizeOptions, Strategy, optimize
 from optimizer.options import SolverOptions
@@ -16,6 +19,9 @@ from optimizer.scenario_io.batch_results import open_results
 from optimizer.scenario_io.batch_source import open_source
 from optimizer.scenario_io.batch_tables import PHASES, SCHEMAS
 from optimizer.scenario_io.batch_work import PlanWork
+from optimizer.scenario_io.price_checks import read_prices
+from optimizer.scenario_io.row_schemas import PriceRow
+from optimizer.scenario_io.tables import TableParts
 from tests.optimizer.batch.sources import (
     OPTIONS,
     comparable,
@@ -134,6 +140,52 @@ class TestContent:
 
         assert unseen().plans["schedule"] == here.plans["schedule"]
         assert unseen().statuses == {"optimal": 3}
+
+    @pytest.mark.parametrize("parquet", [False, True])
+    def test_files_that_are_sent_along_fail_in_the_same_words(self, tmp_path: Path, parquet: bool) -> None:
+        """What is missing or wrong is named as it lies where it was sent from, whoever reads it."""
+        root = write_folders(tmp_path / "s", ["good", "row", "no sessions", "no site", "text"], broken=["row"])
+        (root / "no sessions" / "sessions.csv").unlink()
+        (root / "no site" / "site.json").unlink()
+        (root / "text" / "sessions.csv").write_bytes(b"session_id\n\xff")
+        (root / "row" / "prices.csv").write_text("no table", encoding="utf-8")
+        if parquet:
+            (root / "text" / "sessions.csv").rename(root / "text" / "sessions.parquet")
+        source = open_source(root)
+        seen, unseen = (
+            PlanWork(source=source, options=OPTIONS, send_files=sent).task(keys(source))() for sent in (False, True)
+        )
+        here, there = (pq.read_table(pa.BufferReader(one.failures)).to_pylist() for one in (seen, unseen))
+
+        assert [row["error"] for row in there] == [row["error"] for row in here]
+        assert str(root / "no site") in here[0]["error"] + here[1]["error"]
+        assert unseen.statuses == {"optimal": 1, "failed": 4}
+
+    def test_a_table_that_tasks_share_is_read_again_when_it_changes(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Prices that come along with every task are read once, and anew when they are others."""
+        read: list[str] = []
+
+        def counted(table: TableParts[PriceRow], zone: ZoneInfo) -> EnergyTariff:
+            read.append(table.name)
+            return read_prices(table, zone)
+
+        monkeypatch.setattr("optimizer.scenario_io.batch_source.read_prices", counted)
+        root = write_partitions(tmp_path / "s", days=2)
+        (root / "prices").mkdir()
+        source = open_source(root)
+        work = PlanWork(source=source, options=OPTIONS, send_files=True)
+
+        def costs(price_per_kwh: float) -> list[float]:
+            row = f"2026-03-01T00:00:00Z,2026-03-09T00:00:00Z,{price_per_kwh}"
+            (root / "prices" / "p.csv").write_text(f"start,end,import_price_per_kwh\n{row}\n", encoding="utf-8")
+            results = [work.task((key,))() for key in keys(source)]
+            return [pq.read_table(pa.BufferReader(one.plans["summary"]))["energy_cost"][0].as_py() for one in results]
+
+        assert costs(0.7) == pytest.approx([7.0, 7.0])
+        assert costs(0.9) == pytest.approx([9.0, 9.0])
+        assert read == ["p.csv", "p.csv"]
 
 
 class TestReaders:

@@ -60,7 +60,7 @@ class TestFolders:
         (root / "a" / "prices.csv").symlink_to(tmp_path / "elsewhere.csv")
         write_csv(tmp_path / "elsewhere.csv", PRICE_HEADER)
 
-        assert [path.name for path in open_source(root).files(ScenarioKey(name="a"))] == ["sessions.csv", "site.json"]
+        assert [*open_source(root).files(ScenarioKey(name="a"))] == ["a/sessions.csv", "a/site.json"]
 
 
 class TestRefusedSources:
@@ -258,7 +258,7 @@ class TestPartitions:
         assert one.costs.demand_cost > 0
         assert one.costs.carbon_kg > 0
         assert [asset.asset_id for asset in one.assets] == ["sun", "hall"]
-        assert {path.name for path in source.files(KEY)} >= {"all.csv", "tariff.json"}
+        assert {*source.files(KEY)} >= {f"base_load/{site_folder}/all.csv", "tariffs/tariff.json"}
 
     def test_an_asset_of_which_nothing_is_said(self, tmp_path: Path) -> None:
         """The table that lacks is named."""
