@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import dask
 import psutil
 from distributed import LocalCluster
 
@@ -26,6 +27,7 @@ COMMAND = (sys.executable, "-c", "from optimizer.cli import main; main()", "batc
 SAMPLE_EVERY_S = 0.1
 SMALL_SESSIONS = 10
 MEMORY_SIZES = (200, 2000)
+DASK_SETTINGS = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "500ms"}
 MILLION = 1_000_000
 PRICE_PER_CORE_HOUR_USD = 0.05
 """Assumption: about what the large clouds list for a general-purpose virtual core on demand; spot is a third of it."""
@@ -87,10 +89,13 @@ def _watch(process: subprocess.Popen[str]) -> tuple[float, float]:
 
 @contextmanager
 def cluster() -> Iterator[str]:
-    """Two Dask workers of one thread on loopback; yields the address of their scheduler."""
-    with LocalCluster(  # type: ignore[no-untyped-call]
-        n_workers=2, threads_per_worker=1, dashboard_address=None, protocol="tcp://", host="127.0.0.1"
-    ) as made:
+    """Two Dask workers of one thread on loopback, set as docs/batch.md says; yields the address of their scheduler."""
+    with (
+        dask.config.set(DASK_SETTINGS),
+        LocalCluster(  # type: ignore[no-untyped-call]
+            n_workers=2, threads_per_worker=1, dashboard_address=None, protocol="tcp://", host="127.0.0.1"
+        ) as made,
+    ):
         yield made.scheduler_address
 
 

@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from multiprocessing import connection
@@ -25,7 +25,7 @@ T = TypeVar("T")
 WATCH_S = 1.0
 """How often it is asked which processes there are to watch."""
 ANSWER_WITHIN_S = 20.0
-"""How long a scheduler may take to answer the first call."""
+"""How long a scheduler may take to answer the first call, and workers that are at something else are waited for."""
 
 
 class Workers:
@@ -142,7 +142,7 @@ class Workers:
         return bool(self._client.sync(self._client.scheduler.identity, n_workers=1)["workers"])
 
     def check(self) -> None:
-        """Have one of them plan something small.
+        """Have a process of our own plan something small, or every worker of the cluster that is not at something else.
 
         Raises:
             SolverConfigError: The solver is not there, or refuses an option.
@@ -151,15 +151,32 @@ class Workers:
         """
         here = version("oscp-capacity-optimizer")
         try:
-            there = self.submit(_Check(self._options)).result()
+            versions = {future.result() for future in self._answered(self._checks())}
         except ImportError as error:
             raise InputError(
                 f"the workers at {self._cluster} cannot import this program ({error}); install it"
             ) from error
         except BrokenExecutor as error:
             raise SolverError(f"a worker process died at its start: {error}") from error
-        if there != here:
+        if others := versions - {here}:
+            there = ", ".join(sorted(others))
             raise InputError(f"the workers at {self._cluster} have version {there} of this program, here is {here}")
+
+    def _answered(self, checks: Sequence[Future[str]]) -> set[Future[str]]:
+        """Those that are done when a scheduler would have to be; at least one."""
+        done, _ = wait(checks, self._answer_within_s)
+        return done or wait(checks, return_when=FIRST_COMPLETED).done
+
+    def _checks(self) -> Sequence[Future[str]]:
+        check = _Check(self._options)
+        addresses = [] if self._client is None else [*self._client.nthreads()]
+        if not addresses:
+            return [self.submit(check)]
+        # Should one die meanwhile, another answers in its place.
+        executors = [
+            self._client.get_executor(pure=False, workers=[address], allow_other_workers=True) for address in addresses
+        ]
+        return [executor.submit(check) for executor in executors]
 
     def _pool(self) -> _WatchedPool:
         pool = _WatchedPool(self._processes, self._niceness)

@@ -60,6 +60,34 @@ def test_a_worker_killed_in_the_middle(cluster: Any, source: Path, tmp_path: Pat
         pd.testing.assert_frame_equal(after[name], table)
 
 
+@pytest.mark.parametrize("which", [0, 1])
+def test_one_worker_with_another_version_is_refused(cluster: Any, which: int) -> None:
+    """Every worker is asked, and not only who happens to answer."""
+
+    def set_version(answer: str | None) -> None:
+        import importlib.metadata  # noqa: PLC0415 - in the worker
+
+        import optimizer.executors  # noqa: PLC0415
+
+        real = importlib.metadata.version
+        vars(optimizer.executors)["version"] = real if answer is None else lambda name: answer
+
+    workers = Workers(cluster=cluster.scheduler_address, options=HEURISTIC)
+    workers.start()
+    try:
+        with distributed.Client(cluster.scheduler_address, set_as_default=False) as client:
+            address = sorted(client.nthreads())[which]
+            client.run(set_version, "98.0", workers=[address])
+            try:
+                with pytest.raises(InputError, match=r"have version 98\.0 of this program"):
+                    workers.check()
+            finally:
+                client.run(set_version, None, workers=[address])
+            workers.check()
+    finally:
+        workers.close()
+
+
 def test_another_version_is_refused(
     cluster: Any, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
