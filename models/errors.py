@@ -82,6 +82,10 @@ class SolverConfigError(SolverError):
     """A solver is not there, or refuses one of its options."""
 
 
+class OutputError(CapacityOptimizerError):
+    """What was planned cannot be written; the message names the folder, the cause and what to do."""
+
+
 class RollingError(CapacityOptimizerError):
     """A day could not be played to its end; nothing was rolled on from an older plan.
 

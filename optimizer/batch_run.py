@@ -24,6 +24,8 @@ CHUNKS_PER_PLACE = 24
 
 CLOSING_S = 5.0
 """How long a worker may take to end by itself when all is done."""
+GIVING_UP_S = 1.0
+"""How long it may take when somebody waits for the end of a batch that goes no further."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,6 +105,7 @@ def run_batch(
         InputError: The source or the folder of results is not what it must be, or there are no workers.
         SolverConfigError: The solver is not there, or refuses an option.
         SolverError: The workers die whatever they are given.
+        OutputError: The results cannot be written.
     """
     opened = open_source(source)
     scenarios = _count(opened)
@@ -124,7 +127,7 @@ def run_batch(
         # Idle workers end at once; one that is killed leaves what it took of the system to be complained about.
         workers.close(patience_s=CLOSING_S)
     finally:
-        workers.close()
+        workers.close(patience_s=GIVING_UP_S)
     return progress
 
 

@@ -186,11 +186,14 @@ class Workers:
     def _connected(self, address: str) -> Executor:
         try:
             from distributed import Client  # noqa: PLC0415 - an extra, and a second to import
+            from distributed.comm.addressing import get_address_host_port  # noqa: PLC0415
         except ImportError:
             raise InputError(
                 f"{address} is a Dask scheduler, and distributed is not installed; install the extra 'cluster'"
             ) from None
         try:
+            # A client that finds this out by itself tries for a minute to take leave of a scheduler it does not have.
+            get_address_host_port(address, strict=True)
             self._client = Client(  # type: ignore[no-untyped-call]
                 address, timeout=self._answer_within_s, set_as_default=False
             )
@@ -269,9 +272,12 @@ class _WatchedPool(ProcessPoolExecutor):
         workers = self.workers()
         self.shutdown(wait=False, cancel_futures=True)
         end_s = time.monotonic() + patience_s
-        for worker in workers:
-            worker.join(max(0.0, end_s - time.monotonic()))
-        self._kill(workers)
+        try:
+            for worker in workers:
+                worker.join(max(0.0, end_s - time.monotonic()))
+        finally:
+            # Somebody who has no patience at all interrupts the wait.
+            self._kill(workers)
 
     def _kill(self, workers: Sequence[BaseProcess]) -> None:
         for worker in workers:

@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 from pyarrow import ArrowException
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from models.errors import InputError
+from models.errors import InputError, OutputError
 from optimizer.options import OptimizeOptions
 from optimizer.scenario_io.batch_tables import PLAN_TABLES, SCHEMAS, SUMMARY, ChunkResult, empty_part
 from optimizer.scenario_io.files import check_target, new_folder, read_json
@@ -60,13 +60,20 @@ class BatchResults:
     done: set[str] = field(default_factory=set)
 
     def add(self, result: ChunkResult) -> None:
-        """Write what came of a chunk; complete or not at all."""
+        """Write what came of a chunk; complete or not at all.
+
+        Raises:
+            OutputError: It cannot be written.
+        """
         number = f"part-{self.next_part:06d}"
         self.next_part += 1
-        if result.failures:
-            self._put({SUMMARY: result.failures}, f"{number}{FAILED_SUFFIX}.parquet")
-        if result.plans:
-            self._put({name: result.plans[name] for name in (*PLAN_TABLES, SUMMARY)}, f"{number}.parquet")
+        try:
+            if result.failures:
+                self._put({SUMMARY: result.failures}, f"{number}{FAILED_SUFFIX}.parquet")
+            if result.plans:
+                self._put({name: result.plans[name] for name in (*PLAN_TABLES, SUMMARY)}, f"{number}.parquet")
+        except OSError as error:
+            raise _not_written(self.folder, error, "what is in it stays good, go on with --resume") from error
 
     def _put(self, contents: dict[str, bytes], name: str) -> None:
         partial = self.folder / PARTIAL_FOLDER
@@ -95,11 +102,15 @@ def open_results(folder: Path, options: OptimizeOptions, *, resume: bool) -> Ite
 
     Raises:
         InputError: The folder holds something else, is in use, or was planned otherwise.
+        OutputError: Nothing can be written to it.
     """
     folder = folder.resolve()
     check_results(folder, options, resume=resume)
     if not (folder / BATCH_FILE).is_file():
-        _create(folder, asked_for(options))
+        try:
+            _create(folder, asked_for(options))
+        except OSError as error:
+            raise _not_written(folder, error, "nothing is there yet") from error
     lock = FileLock(folder / LOCK_FILE, timeout=0)
     try:
         lock.acquire()
@@ -150,6 +161,10 @@ def _create(folder: Path, asked: dict[str, str]) -> None:
             (new / name / "part-000000.parquet").write_bytes(empty_part(name))
         content = {"schema": 1, "options": asked, "versions": versions()}
         (new / BATCH_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _not_written(folder: Path, error: OSError, state: str) -> OutputError:
+    return OutputError(f"batch folder {str(folder)!r} cannot be written to: {error.strerror}; {state}")
 
 
 def _objection(_: Path) -> str:

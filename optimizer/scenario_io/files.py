@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
@@ -237,10 +238,14 @@ def new_folder(target: Path, *, kind: str, objection: Callable[[Path], str | Non
     """
     target = target.resolve()
     check_target(target, kind, objection)
-    target.parent.mkdir(parents=True, exist_ok=True)
     token = secrets.token_hex(4)
     partial = target.with_name(f".{target.name}.{token}.partial")
-    partial.mkdir()
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        raise InputError(
+            f"{kind} folder {str(target)!r} cannot be made: {error.strerror}; name another place"
+        ) from error
     try:
         yield partial
         try:
@@ -262,6 +267,9 @@ def check_target(target: Path, kind: str, objection: Callable[[Path], str | None
     name = f"{kind} folder {str(target)!r}"
     if target.exists() and not target.is_dir():
         raise InputError(f"{name} is a file; name a folder")
+    above = next(folder for folder in target.parents if folder.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        raise InputError(f"{name} cannot be made: nothing can be written to {str(above)!r}; name another place")
     if target == Path.cwd():
         raise InputError(f"{name} is the current folder, which cannot be replaced; name a folder inside it")
     if target.is_dir() and any(target.iterdir()) and (reason := objection(target)):

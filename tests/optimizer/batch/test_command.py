@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -128,6 +129,8 @@ def test_a_worker_that_is_killed(source: Path, tmp_path: Path) -> None:
         (("--workers", "0"), ("--workers", "greater than or equal to 1")),
         (("--chunk", "0"), ("--chunk", "greater than or equal to 1")),
         (("--cluster", "tcp://127.0.0.1:9"), ("no Dask scheduler answers", "tcp://127.0.0.1:9")),
+        (("--cluster", "127.0.0.1:9"), ("no Dask scheduler answers at 127.0.0.1:9", "protocol like tcp://")),
+        (("--cluster", "nothing://there:9"), ("no Dask scheduler answers", "unknown address scheme")),
         (("--step-minutes", "0"), ("--step-minutes", "0")),
     ],
 )
@@ -177,6 +180,46 @@ class TestBadPlaces:
         code, _, error = run(source, "--out", tmp_path / "r")
 
         assert (code, "--resume" in error) == (2, True)
+
+    def test_results_below_a_file(self, tmp_path: Path) -> None:
+        """What cannot be made is told before any worker is started."""
+        source = write_folders(tmp_path / "s", ["a"])
+        (tmp_path / "file").touch()
+
+        code, _, error = run(source, "--out", tmp_path / "file" / "r")
+
+        assert (code, f"nothing can be written to {str(tmp_path / 'file')!r}" in error) == (2, True)
+
+    def test_results_where_nothing_can_be_written(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So is a folder on a medium that takes nothing, the nearest one that is there being named."""
+        source = write_folders(tmp_path / "s", ["a"])
+        monkeypatch.setattr("os.access", lambda path, mode: mode != os.W_OK)
+
+        code, _, error = run(source, "--out", tmp_path / "new" / "r")
+
+        assert (code, f"nothing can be written to {str(tmp_path)!r}" in error) == (2, True)
+        assert not (tmp_path / "new").exists()
+
+
+FULL = "os.fsync = lambda _: (_ for _ in ()).throw(OSError(28, 'No space left on device'))"
+
+
+def test_a_disk_that_is_full(tmp_path: Path) -> None:
+    """One line says where, and that what is there stays; once there is room, the rest is planned, nothing twice."""
+    source = write_partitions(tmp_path / "s", days=10)
+    arguments = (source, "--out", tmp_path / "r", "--workers", "2", "--chunk", "1")
+
+    ended = run_and(FULL, *arguments, "--quiet")
+    planned = read_tables(tmp_path / "r")["summary"]["scenario"]
+    resumed = run(*arguments, "--resume", "--quiet")
+
+    where = f"batch folder {str(tmp_path / 'r')!r} cannot be written to: No space left on device"
+    assert (ended.returncode, ended.stderr) == (1, f"error: {where}; what is in it stays good, go on with --resume\n")
+    assert len(planned) == 5
+    assert resumed == (0, "", "")
+    assert sorted(read_tables(tmp_path / "r")["summary"]["scenario"]) == sorted(
+        f"site_id=depot/day=2026-03-{day:02}" for day in range(2, 12)
+    )
 
 
 def _all_end(pids: list[int]) -> bool:
