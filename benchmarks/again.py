@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from optimizer.bench.synthetic import scenario
 from optimizer.options import Backend, SolverOptions
 
 RESULTS = Path("build/benchmark-again.json")
+MARKER = "again"
 SEED = 1
 SIZES = (50, 500, 5000)
 PAIRS = 3
@@ -52,6 +53,11 @@ class Measurement:
     cold_ms: float
     again_solve_ms: float
     cold_solve_ms: float
+
+    @property
+    def name(self) -> str:
+        """The case."""
+        return f"{self.change}, {self.sessions:,} sessions, {self.backend}"
 
 
 def changes(sessions: int, limit_share: float = 1.0) -> dict[str, tuple[Scenario, Scenario]]:
@@ -121,17 +127,38 @@ def _require_same(again: Schedule, cold: Schedule) -> None:
             raise AssertionError(f"stage {one.name} reaches {one.value} again and {other.value} from scratch")
 
 
-def measurements(sizes: tuple[int, ...], *, pairs: int) -> Iterator[Measurement]:
+def cases(sizes: Sequence[int]) -> Iterator[tuple[str, tuple[Scenario, Scenario], Backend, int]]:
     """Every change at every size, with both back ends, and where capacity is scarce."""
     for sessions in sizes:
         for backend in Backend:
             for change, days in changes(sessions).items():
-                yield measure(change, days, backend, sessions=sessions, pairs=pairs)
+                yield change, days, backend, sessions
         for change, days in changes(sessions, SCARCE).items():
-            yield measure(f"{change}, scarce", days, Backend.ARRAYS, sessions=sessions, pairs=pairs)
+            yield f"{change}, scarce", days, Backend.ARRAYS, sessions
 
 
-def tabulate(results: list[Measurement]) -> Figures:
+def measurements(
+    sizes: Sequence[int], *, pairs: int, chosen: Callable[[str], bool] = lambda _: True
+) -> Iterator[Measurement]:
+    """Every case whose name is chosen."""
+    for change, days, backend, sessions in cases(sizes):
+        if chosen(f"{change}, {sessions:,} sessions, {backend.value}"):
+            yield measure(change, days, backend, sessions=sessions, pairs=pairs)
+
+
+def part(chosen: Callable[[str], bool]) -> Iterator[dict[str, object]]:
+    """The same as a part of the whole benchmark: one document for each case."""
+    for one in measurements(SIZES, pairs=PAIRS, chosen=chosen):
+        yield {"case": one.name, **asdict(one)}
+
+
+def of_documents(documents: Sequence[dict[str, object]]) -> list[Measurement]:
+    """What `part` gave, from its documents, which may hold more."""
+    names = [field.name for field in fields(Measurement)]
+    return [Measurement(**{name: document[name] for name in names}) for document in documents]  # type: ignore[arg-type]
+
+
+def tabulate(results: Sequence[Measurement]) -> Figures:
     """Times and their ratio."""
     return Figures(
         "A plan from what the last one left, over one from scratch",
@@ -167,14 +194,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, default=RESULTS, help="JSON file for the figures")
     parser.add_argument("--publish", action="store_true", help="put the figures into benchmarks/README.md")
     chosen = parser.parse_args(arguments)
-    results = list(measurements(tuple(chosen.sizes), pairs=chosen.pairs))
+    results = list(measurements(chosen.sizes, pairs=chosen.pairs))
     table = tabulate(results)
     table.print(Console(width=140))
     document = {"environment": machine(), "measurements": [asdict(one) for one in results]}
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     if chosen.publish:
-        publish(table.markdown(), "again")
+        publish(table.markdown(), MARKER)
     return 0
 
 

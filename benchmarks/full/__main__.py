@@ -10,6 +10,7 @@ from typing import cast
 
 from rich.console import Console
 
+from benchmarks import again
 from benchmarks.figures import Figures, publish
 from benchmarks.full.plots import FOLDER, comparison_plot, growth_plot
 from benchmarks.full.registry import PARTS, RESULTS, Results
@@ -45,10 +46,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 results.add(name, document)
                 print(f"{name}: {document['case']}", file=sys.stderr, flush=True)
     console = Console(width=200)
-    for table in tables(results):
+    for table in (*tables(results), *again_table(results)):
         table.print(console)
     if chosen.publish:
         publish(page(results), MARKER)
+        for table in again_table(results):
+            publish(table.markdown(), again.MARKER)
         draw(results, FOLDER)
     return 0
 
@@ -58,7 +61,7 @@ def _compared(results: Results, part: str) -> list[Compared]:
 
 
 def tables(results: Results) -> Iterator[Figures]:
-    """A table for each part of which there is anything on file."""
+    """A table for each part of this section of the page of which there is anything on file."""
     if started := cast("list[Started]", results.of("startup")):
         yield startup_table(started)
     if weighed := cast("list[Weighed]", results.of("memory")):
@@ -68,6 +71,12 @@ def tables(results: Results) -> Iterator[Figures]:
     for part in COMPARISONS:
         if cases := _compared(results, part):
             yield comparison(PARTS[part].title, cases)
+
+
+def again_table(results: Results) -> Iterator[Figures]:
+    """Plans from what the last one left, where any are on file; the page has a section of its own for them."""
+    if measured := results.of("again"):
+        yield again.tabulate(again.of_documents(measured))
 
 
 def page(results: Results) -> str:

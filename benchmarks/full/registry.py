@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import again
 from benchmarks.full.cases import Case
 from benchmarks.full.comparisons import libraries, planners, solvers
 from benchmarks.full.ladder import ladder
@@ -43,6 +44,7 @@ PARTS: Mapping[str, Part] = {
     "startup": Part(title="Start-up", measure=startup),
     "memory": Part(title="Memory", measure=memory),
     "ladder": Part(title="Phases over sizes", measure=ladder),
+    "again": Part(title="The same site again", measure=again.part),
     "libraries": Part(title="Modelling libraries on the same program", measure=_of_cases(libraries)),
     "planners": Part(title="Planners on the same day", measure=_of_cases(planners)),
     "solvers": Part(title="Solvers", measure=_of_cases(solvers)),

@@ -11,6 +11,7 @@ import networkx as nx
 import numpy as np
 import pytest
 
+from benchmarks import again
 from benchmarks.figures import Figures, publish
 from benchmarks.full import __main__ as driver
 from benchmarks.full.cases import JPL_DAY, WHOLE_DAY, Case, synthetic, whole_steps
@@ -339,6 +340,21 @@ class TestDriver:
         assert json.loads(out.read_text(encoding="utf-8"))["parts"]["planners"]["before"]["machine"]["cores"] >= 1
         assert "ours, arrays: whole plan" in capsys.readouterr().out
         assert "* evcc optimizer: it is no package of PyPI" in driver.page(Results(out))
+
+    def test_plans_again_are_a_part(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Their cases are chosen by name like all others, and their table is one of its own, outside of the page."""
+        monkeypatch.setattr(again, "SIZES", (20,))
+        out = tmp_path / "results.json"
+
+        assert driver.main(["--only", "again", "--cases", "an arrival, 20 sessions", "--out", str(out)]) == 0
+
+        assert [case["case"] for case in Results(out).of("again")] == [
+            f"an arrival, 20 sessions, {backend}" for backend in ("pyomo", "arrays")
+        ]
+        assert "again / from scratch" in capsys.readouterr().out
+        assert driver.page(Results(out)) == ""
 
     def test_plots(self, tmp_path: Path) -> None:
         """Of what is on file, each below 100 kB, the same from one run to the next."""
