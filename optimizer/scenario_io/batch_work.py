@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime, time, timedelta
 from functools import partial
+from time import perf_counter
 
+from models.domain.scenario import Scenario
 from models.errors import CapacityOptimizerError
 from optimizer.engine import optimize
 from optimizer.options import OptimizeOptions
@@ -73,7 +75,7 @@ def plan_chunk(source: BatchSource, chunk: tuple[ScenarioKey, ...], options: Opt
     planned: list[PlannedScenario] = []
     failed: list[FailedScenario] = []
     for key in chunk:
-        started = time.perf_counter()
+        started = perf_counter()
         try:
             planned.append(_plan(source, key, options))
         except (CapacityOptimizerError, OSError) as error:
@@ -86,15 +88,23 @@ def plan_chunk(source: BatchSource, chunk: tuple[ScenarioKey, ...], options: Opt
 
 
 def _plan(source: BatchSource, key: ScenarioKey, options: OptimizeOptions) -> PlannedScenario:
-    started = time.perf_counter()
+    started = perf_counter()
     loaded = source.load(key)
-    read_s = time.perf_counter() - started
+    read_s = perf_counter() - started
     with loaded.naming_files():
-        schedule = optimize(loaded.scenario, options)
+        schedule = optimize(loaded.scenario, _of_day(options, key, loaded.scenario))
     return PlannedScenario(key=key, scenario=loaded.scenario, schedule=schedule, notes=loaded.notes, read_s=read_s)
 
 
-def _failure(key: ScenarioKey, error: Exception, started: float) -> FailedScenario:
-    return FailedScenario(
-        key=key, error=str(error), error_type=type(error).__name__, seconds=time.perf_counter() - started
+def _of_day(options: OptimizeOptions, key: ScenarioKey, scenario: Scenario) -> OptimizeOptions:
+    """The options; on a day on which nobody comes, with the day itself as the window, since no session tells one."""
+    if scenario.sessions or key.day is None:
+        return options
+    start, end = (
+        datetime.combine(day, time.min, scenario.site.time_zone) for day in (key.day, key.day + timedelta(days=1))
     )
+    return replace(options, start=options.start or start, end=options.end or end)
+
+
+def _failure(key: ScenarioKey, error: Exception, started: float) -> FailedScenario:
+    return FailedScenario(key=key, error=str(error), error_type=type(error).__name__, seconds=perf_counter() - started)

@@ -31,6 +31,7 @@ from tests.optimizer.batch.sources import (
     write_folders,
     write_partitions,
 )
+from tests.optimizer.scenario_folder import HEADER, write_csv
 
 REAL_DAY = Path(__file__).parents[3] / "benchmarks" / "data" / "jpl-2019-07-24"
 
@@ -124,6 +125,24 @@ class TestContent:
         ]
         assert [str(day) for day in tables["summary"]["day"]] == ["2026-03-02", "2026-03-03"]
         assert {str(day) for day in tables["schedule"]["day"]} == {"2026-03-02"}
+
+    def test_a_day_on_which_nobody_comes(self, tmp_path: Path) -> None:
+        """It is planned from midnight to midnight of the site, 23 hours in Amsterdam when summer time begins, however
+        long there are prices.
+        """
+        root = write_partitions(tmp_path / "s", days=1)
+        folder = root / "sessions" / "site_id=depot" / "day=2026-03-29"
+        folder.mkdir()
+        write_csv(folder / "part-0.csv", HEADER)
+        (root / "prices").mkdir()
+        row = "2026-03-01T00:00:00Z,2026-04-09T00:00:00Z,0.3"
+        write_csv(root / "prices" / "p.csv", "start,end,import_price_per_kwh", row)
+        plan_all(root, tmp_path / "r")
+
+        day = read_tables(tmp_path / "r")["summary"].set_index("scenario").loc["site_id=depot/day=2026-03-29"]
+        assert (day["status"], day["sessions"], day["steps"]) == ("optimal", 0, 23 * 4)
+        assert day["start"] == pd.Timestamp("2026-03-29T00:00:00+01:00")
+        assert day["end"] == pd.Timestamp("2026-03-30T00:00:00+02:00")
 
     def test_files_that_are_sent_along_give_the_same(self, tmp_path: Path) -> None:
         """A worker that does not see our files plans from what it is sent, shared files once for all."""
