@@ -93,7 +93,7 @@ def cluster() -> Iterator[str]:
     with (
         dask.config.set(DASK_SETTINGS),
         LocalCluster(  # type: ignore[no-untyped-call]
-            n_workers=2, threads_per_worker=1, dashboard_address=None, protocol="tcp://", host="127.0.0.1"
+            n_workers=2, threads_per_worker=1, dashboard_address=":0", protocol="tcp://", host="127.0.0.1"
         ) as made,
     ):
         yield made.scheduler_address

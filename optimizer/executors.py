@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -19,6 +20,8 @@ from models.domain import CapacityGroup, Charger, ChargingSession, Scenario, Sit
 from models.errors import InputError, SolverError
 from optimizer.engine import optimize
 from optimizer.options import OptimizeOptions
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -165,6 +168,9 @@ class Workers:
     def _answered(self, checks: Sequence[Future[str]]) -> set[Future[str]]:
         """Those that are done when a scheduler would have to be; at least one."""
         done, _ = wait(checks, self._answer_within_s)
+        if not done and self._cluster is not None:
+            count = len(self._client.nthreads())
+            logger.warning("cluster=%s workers=%d none has answered so far; waiting for one", self._cluster, count)
         return done or wait(checks, return_when=FIRST_COMPLETED).done
 
     def _checks(self) -> Sequence[Future[str]]:

@@ -103,7 +103,7 @@ class FolderSource:
         folder = self.root / key.name
         for path in sorted(folder.iterdir()):
             if path.is_file() and path.resolve().is_relative_to(folder):
-                yield f"{key.name}/{path.name}"
+                yield path.relative_to(self.root).as_posix()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,9 +48,11 @@ class PlanWork:
     def _files(self, chunk: tuple[ScenarioKey, ...]) -> dict[str, bytes]:
         """Files of some scenarios by their place below the source; those that several share are there once."""
         files: dict[str, bytes] = {}
-        for place in sorted({place for key in chunk for place in self.source.files(key)}):
-            with suppress(OSError):  # the worker tells that it is missing
-                files[place] = (self.source.root / place).read_bytes()
+        for key in chunk:
+            with suppress(OSError):  # the worker tells that something is missing
+                for place in self.source.files(key):
+                    if place not in files:
+                        files[place] = (self.source.root / place).read_bytes()
         return files
 
 

@@ -194,7 +194,7 @@ def test_a_cluster_is_healthy_while_it_has_workers() -> None:
     """A scheduler without workers takes work that nobody does; one that is gone takes none."""
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=0, processes=False, dashboard_address=None, protocol="tcp://", host="127.0.0.1"
+        n_workers=0, processes=False, dashboard_address=":0", protocol="tcp://", host="127.0.0.1"
     ) as cluster:
         made = SolveExecutor(Settings(executor=cluster.scheduler_address))
         made.start()
@@ -211,7 +211,7 @@ def test_a_cluster_solves() -> None:
     """A Dask scheduler named by its address takes the place of processes of our own."""
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, protocol="tcp://", host="127.0.0.1"
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0", protocol="tcp://", host="127.0.0.1"
     ) as cluster:
         made = SolveExecutor(Settings(executor=cluster.scheduler_address))
         made.start()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,7 @@ HEURISTIC = OptimizeOptions(strategy=Strategy.LEAST_LAXITY)
 def cluster() -> Iterator[Any]:
     """Two workers of one thread each."""
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, protocol="tcp://", host="127.0.0.1"
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", protocol="tcp://", host="127.0.0.1"
     ) as made:
         yield made
 
@@ -58,6 +60,31 @@ def test_a_worker_killed_in_the_middle(cluster: Any, source: Path, tmp_path: Pat
     after, whole = comparable(read_tables(tmp_path / "r")), comparable(read_tables(tmp_path / "whole"))
     for name, table in whole.items():
         pd.testing.assert_frame_equal(after[name], table)
+
+
+def test_a_cluster_without_workers(caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing seems to happen, so a line says what is waited for; the first worker that comes is enough."""
+    with distributed.LocalCluster(
+        n_workers=0, threads_per_worker=1, processes=False, dashboard_address=":0", protocol="tcp://", host="127.0.0.1"
+    ) as empty:
+        workers = Workers(cluster=empty.scheduler_address, options=HEURISTIC, answer_within_s=1.0)
+        workers.start()
+        try:
+            with ThreadPoolExecutor(1) as executor:
+                checked = executor.submit(workers.check)
+                while not _waiting(caplog) and not checked.done():
+                    time.sleep(0.05)
+                empty.scale(1)
+                checked.result()
+        finally:
+            workers.close()
+
+    told = f"cluster={empty.scheduler_address} workers=0 none has answered so far; waiting for one"
+    assert _waiting(caplog) == [told]
+
+
+def _waiting(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [message for message in caplog.messages if message.endswith("waiting for one")]
 
 
 @pytest.mark.parametrize("which", [0, 1])
