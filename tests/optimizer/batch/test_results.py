@@ -160,6 +160,17 @@ class TestContent:
         assert unseen().plans["schedule"] == here.plans["schedule"]
         assert unseen().statuses == {"optimal": 3}
 
+    def test_a_scenario_that_goes_away_before_it_is_sent(self, tmp_path: Path) -> None:
+        """It fails, and those beside it do not."""
+        source = open_source(write_folders(tmp_path / "s", ["a", "b"]))
+        found = keys(source)
+        shutil.rmtree(tmp_path / "s" / "a")
+
+        result = PlanWork(source=source, options=OPTIONS, send_files=True).task(found)()
+
+        assert result.statuses == {"optimal": 1, "failed": 1}
+        assert f"{str(tmp_path / 's' / 'a')!r} does not exist" in result.first_failure
+
     @pytest.mark.parametrize("parquet", [False, True])
     def test_files_that_are_sent_along_fail_in_the_same_words(self, tmp_path: Path, parquet: bool) -> None:
         """What is missing or wrong is named as it lies where it was sent from, whoever reads it."""
