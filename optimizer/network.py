@@ -93,6 +93,10 @@ class Network:
             return None
         return filling.basis()
 
+    def is_open(self, program: LinearProgram) -> bool:
+        """Whether no limit has to be full: a sample of the sessions need not be able to fill it."""
+        return not np.isfinite(program.row_lower[program.rows[LIMITS]]).any()
+
     def is_nested(self, program: LinearProgram) -> bool:
         """Whether more than one limit holds energy down."""
         limited = program.row_column.size - int(program.row_start[program.rows[BALANCE].stop])

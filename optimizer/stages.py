@@ -302,7 +302,7 @@ class Run:
             self.is_unlimited = basis is not None
             if basis is not None:
                 return basis
-        if self.value is not None or (self.hints.is_scarce and network.is_nested(self.program)):
+        if not network.is_open(self.program) or (self.hints.is_scarce and network.is_nested(self.program)):
             return None
         basis = None if price is None else network.near(self.program, cost, price)
         if basis is not None:
