@@ -60,6 +60,7 @@ class Network:
             and tuple(program.rows) == (BALANCE, LIMITS)
             and not program.integer_variables
             and program.column_count >= LEAST_COLUMNS
+            and bool((problem.limit_rows.coefficient > 0.0).all())
         )
         if not is_plain:
             return None
