@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from benchmarks.full.environments import OURS
 from benchmarks.full.race import Contestant
 from benchmarks.peers.highs_arrays import LARGEST_COST
-from optimizer.highs import DUAL_SIMPLEX, INTERIOR_POINT
+from optimizer.highs import DEVEX, DUAL_SIMPLEX, INTERIOR_POINT
 from optimizer.highs import LARGEST_COST as SCALE
 
 SCALED = {LARGEST_COST: str(SCALE)}
@@ -24,6 +24,7 @@ BY_HIGHS = Contestant(name="HiGHS's own choice", module="highs_arrays")
 SOLVERS = (
     FLOOR,
     BY_HIGHS,
+    _highs("dual simplex with devex prices", DEVEX),
     _highs("dual simplex with presolve", {"solver": "simplex", "parallel": "off"}),
     _highs("PAMI", {"solver": "simplex", "simplex_strategy": 3, "parallel": "on", "presolve": "off"}),
     _highs("IPX with crossover", INTERIOR_POINT),
