@@ -116,8 +116,9 @@ def _prices(last: _Last, places: _Places) -> dict[str, FloatArray]:
     rows = last.program.rows.get(LIMIT_ROWS[0])
     if rows is None:
         return {}
+    # What was not there before, `ABSENT`, takes the zero at the end.
     return {
-        stage.name: np.where(places.limit == ABSENT, 0.0, -stage.row_dual[rows][places.limit])
+        stage.name: np.append(-stage.row_dual[rows], 0.0)[places.limit]
         for stage in last.stages
         if stage.row_dual is not None
     }
@@ -127,12 +128,12 @@ def _is_same_but_for_sessions(last: CapacityProblem, problem: CapacityProblem, p
     """Whether limits are as they were, and whoever was there needs what they needed."""
     limits, sessions = places.limit, places.session
     stay = sessions != ABSENT
-    before = last.limit_rows.capacity_kwh[limits]
-    needed = last.reachable_energy_kwh[sessions[stay]]
-    return bool(
-        (limits != ABSENT).all()
-        and np.array_equal(before, problem.limit_rows.capacity_kwh)
-        and np.array_equal(needed, problem.reachable_energy_kwh[stay])
+    if (limits == ABSENT).any():
+        return False
+    before_kwh = last.limit_rows.capacity_kwh[limits]
+    needed_kwh = last.reachable_energy_kwh[sessions[stay]]
+    return np.array_equal(before_kwh, problem.limit_rows.capacity_kwh) and np.array_equal(
+        needed_kwh, problem.reachable_energy_kwh[stay]
     )
 
 

@@ -227,9 +227,13 @@ def test_a_basis_that_is_refused_is_no_failure(monkeypatch: pytest.MonkeyPatch) 
     assert_same(optimize(DAY, memory=memory), optimize(DAY))
 
 
+@pytest.mark.parametrize("least_columns", [0, network.LEAST_COLUMNS])
 @pytest.mark.parametrize("backend", list(Backend))
-def test_a_day_without_anybody_leaves_and_takes_nothing(backend: Backend) -> None:
+def test_a_day_without_anybody_leaves_and_takes_nothing(
+    backend: Backend, least_columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """From an empty day to a full one and back."""
+    monkeypatch.setattr(network, "LEAST_COLUMNS", least_columns)
     memory, options = Memory(), OptimizeOptions(solver=SolverOptions(backend=backend), start=MORNING, end=NIGHT)
 
     for day in (DAY, replace(DAY, sessions=()), DAY):
