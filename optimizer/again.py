@@ -17,7 +17,7 @@ from optimizer.highs import StageOutcome
 from optimizer.linear_program import LinearProgram
 from optimizer.options import Stage
 from optimizer.problem import CapacityLimit, CapacityProblem
-from optimizer.stages import MERGED, SERVED_KWH, Hints
+from optimizer.stages import SERVED_KWH, Hints
 
 SESSION_VARIABLES = ("unmet_kwh",)
 POWER_VARIABLES = ("energy_kwh", "raised_kwh", "lowered_kwh")
@@ -87,10 +87,11 @@ class Again:
         bases = _bases(last, places, program)
         if hints.network is None:
             return replace(hints, bases=bases)
-        first = (MERGED, program.stages[0].name)
         keeps = _is_same_but_for_sessions(last.problem, self._problem, places)
-        later = {name: basis for name, basis in bases.items() if keeps and name not in first}
-        return replace(hints, bases=later, prices=_prices(last, places))
+        if last.is_scarce and (places.session == ABSENT).any():
+            # Who comes takes from everybody.
+            keeps = False
+        return replace(hints, bases=bases if keeps else {}, prices=_prices(last, places))
 
     def keep(self, program: LinearProgram, bases: Mapping[str, Basis], stages: tuple[StageOutcome, ...]) -> None:
         """Leave what this plan ended with."""

@@ -273,7 +273,8 @@ class Run:
         found = self.run_from_basis(cost, name, price)
         if found is None or not found.is_final:
             found = self.run_from_scratch(cost, is_hard=is_hard)
-        if self.bases is not None:
+        # What a large network is solved for first starts from prices another time.
+        if self.bases is not None and (self.hints.network is None or self.value is not None):
             left = found.basis()
             if left is not None:
                 self.bases[name] = left
