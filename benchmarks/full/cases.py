@@ -116,6 +116,7 @@ SOLVER_CASES = (
     synthetic(5000),
     synthetic(20_000),
     synthetic(5000, price="flat"),
+    synthetic(5000, price="negative"),
     synthetic(5000, limit_share=0.35),
     synthetic(5000, three_phase=True),
 )

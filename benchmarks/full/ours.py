@@ -15,7 +15,8 @@ from benchmarks.peers.program import SharedProgram
 from models.domain import Scenario
 from optimizer import optimize
 from optimizer.formulation import formulate
-from optimizer.objective import applicable_stages, merge_weight
+from optimizer.network import Network
+from optimizer.objective import applicable_stages, is_scarce, merge_weight
 from optimizer.options import Backend, OptimizeOptions, SolverOptions
 from optimizer.prepare import prepare
 from optimizer.solver import solve
@@ -58,8 +59,13 @@ def solved_program(scenario: Scenario, options: OptimizeOptions, shared: SharedP
     def run() -> Answer:
         gc.collect()
         started = time.perf_counter()
-        hints = Hints(merge_weight=weight)
-        solution = solve(formulate(problem, stages), SolverOptions(backend=Backend.ARRAYS), hints=hints)
+        program = formulate(problem, stages)
+        hints = Hints(
+            merge_weight=weight,
+            is_scarce=weight is not None and is_scarce(problem),
+            network=Network.of(program, problem),
+        )
+        solution = solve(program, SolverOptions(backend=Backend.ARRAYS), hints=hints)
         seconds = time.perf_counter() - started
         value = np.asarray(solution.column_value)
         return {"seconds": seconds, "objective": shared.objective(value), "violation": shared.violation(value)}
