@@ -46,11 +46,11 @@ def compile_model(model: pyo.ConcreteModel) -> LinearProgram:
     """
     with paused_garbage_collection():
         columns = _columns(model)
-        column_of = dict(zip(map(id, columns.variables), range(len(columns.variables)), strict=True))
+        places = _Places(columns.variables)
         rows = _Rows()
         for component in model.component_objects(pyo.Constraint, active=True):
-            rows.add(component, column_of)
-        stages = tuple(_stage(objective, column_of) for objective in model.component_objects(pyo.Objective))
+            rows.add(component, places)
+        stages = tuple(_stage(objective, places) for objective in model.component_objects(pyo.Objective))
     return LinearProgram(
         column_lower=columns.lower,
         column_upper=columns.upper,
@@ -111,6 +111,37 @@ def _own(bound: Callable[[object], float | None], members: list[VarData]) -> Flo
     return np.array(own, dtype=np.float64)
 
 
+class _Places:
+    """Columns of variables, by what they are.
+
+    Searched for among sorted ids: half the time of a dictionary, whose lookups jump about in memory.
+    """
+
+    def __init__(self, variables: list[VarData]) -> None:
+        ids = np.fromiter(map(id, variables), dtype=np.int64, count=len(variables))
+        self._order = np.argsort(ids, kind="stable")
+        self._ids = ids[self._order]
+
+    @property
+    def count(self) -> int:
+        """How many columns there are."""
+        return self._ids.size
+
+    def of(self, terms: list[object]) -> IntArray:
+        """Column of each term.
+
+        Raises:
+            KeyError: One is no variable of the model.
+        """
+        wanted = np.fromiter(map(id, terms), dtype=np.int64, count=len(terms))
+        place = np.searchsorted(self._ids, wanted)
+        found = place < self._ids.size
+        if not found.all() or (self._ids[place] != wanted).any():
+            raise KeyError("a term is no variable of the model")
+        columns: IntArray = self._order[place]
+        return columns
+
+
 class _Rows:
     """Rows under construction, family by family."""
 
@@ -122,7 +153,7 @@ class _Rows:
         self.columns: list[IntArray] = [np.zeros(0, dtype=np.int64)]
         self.values: list[FloatArray] = []
 
-    def add(self, family: pyo.Constraint, column_of: dict[int, int]) -> None:
+    def add(self, family: pyo.Constraint, places: _Places) -> None:
         bodies = []
         for member in family.values():
             low, body, high = member.to_bounded_expression(evaluate_bounds=True)
@@ -132,14 +163,14 @@ class _Rows:
         sizes = list(map(len, bodies))
         self.families[family.local_name] = slice(len(self.counts), len(self.counts) + len(sizes))
         self.counts.extend(sizes)
-        columns, values = _terms(list(chain.from_iterable(bodies)), column_of, family.name)
+        columns, values = _terms(list(chain.from_iterable(bodies)), places, family.name)
         self.columns.append(columns)
         self.values.append(values)
 
 
-def _stage(objective: pyo.Objective, column_of: dict[int, int]) -> StageCost:
-    cost = np.zeros(len(column_of))
-    columns, values = _terms(_arguments(objective.expr, objective.name), column_of, objective.name)
+def _stage(objective: pyo.Objective, places: _Places) -> StageCost:
+    cost = np.zeros(places.count)
+    columns, values = _terms(_arguments(objective.expr, objective.name), places, objective.name)
     np.add.at(cost, columns, values)
     return StageCost(name=objective.local_name, cost=cost if objective.sense == pyo.minimize else -cost)
 
@@ -151,11 +182,11 @@ def _arguments(expression: object, name: str) -> list[object]:
     return list(ARGUMENTS(expression))[: expression.nargs()]
 
 
-def _terms(terms: list[object], column_of: dict[int, int], name: str) -> tuple[IntArray, FloatArray]:
+def _terms(terms: list[object], places: _Places, name: str) -> tuple[IntArray, FloatArray]:
     """Column and coefficient of each term, a bare variable counting once."""
     try:
-        # The usual row has bare variables only; any other term is not in the dictionary and leads to the second way.
-        return _positions(terms, column_of), np.ones(len(terms))
+        # The usual row has bare variables only; any other term is not found and leads to the second way.
+        return places.of(terms), np.ones(len(terms))
     except KeyError:
         pass
     variables: list[object] = []
@@ -168,10 +199,6 @@ def _terms(terms: list[object], column_of: dict[int, int], name: str) -> tuple[I
             variables.extend(members)
             coefficients.append(float(coefficient))
             counts.append(len(members))
-        return _positions(variables, column_of), np.repeat(np.array(coefficients), counts)
+        return places.of(variables), np.repeat(np.array(coefficients), counts)
     except (KeyError, TypeError) as error:
         raise SolverError(f"{name} has a term that is not a number times a variable or times a sum of them") from error
-
-
-def _positions(variables: list[object], column_of: dict[int, int]) -> IntArray:
-    return np.fromiter(map(column_of.__getitem__, map(id, variables)), dtype=np.int64, count=len(variables))
