@@ -16,7 +16,6 @@ from optimizer.accounts import asset_results, costs_of, least_curtailment, net_k
 from optimizer.asset_formulation import vehicle_columns
 from optimizer.currents import LineLoad, fitting_factor
 from optimizer.explain import explain
-from optimizer.lines import Line
 from optimizer.loads import counted_power_kw, limit_violations, load_of_limit_kw
 from optimizer.options import EXCESS_STAGES, Stage, stage_of_class
 from optimizer.pilot_rules import PilotPlan
@@ -156,14 +155,14 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
     planned = np.flatnonzero(drawn_kwh)
     start_s, end_s = problem.column_start_s[planned], problem.column_end_s[planned]
     hours = (end_s - start_s) / SECONDS_PER_HOUR
-    counted_kwh = energy_kwh * problem.limit_weight
+    held = problem
     if outcome.pilots is not None:
         hours = outcome.pilots.hours[planned]
         end_s = np.minimum(start_s + hours * SECONDS_PER_HOUR, end_s)
-        counted_kwh = outcome.pilots.counted_kwh
+        held = problem.held_for(outcome.pilots.hours)
     energy_cost, costs, peak_import_kw = costs_of(problem, all_kwh)
     if problem.assets is None or problem.assets.meters is None:
-        site_kw = counted_power_kw(problem, counted_kwh, np.ones(len(problem.sessions)))
+        site_kw = counted_power_kw(held, energy_kwh * held.limit_weight, np.ones(len(problem.sessions)))
         peak_import_kw = float(site_kw.max(initial=0.0))
     sessions = _sessions(problem, all_kwh)
     reached: dict[str, float] = {
@@ -179,8 +178,8 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
         start_s=start_s,
         end_s=end_s,
         power_kw=drawn_kwh[planned] / hours,
-        groups=_groups(problem, all_kwh, counted_kwh, outcome.shadow_price_per_kwh),
-        lines=_lines(problem, outcome),
+        groups=_groups(problem, held, all_kwh, outcome.shadow_price_per_kwh),
+        lines=_lines(problem, held, all_kwh, outcome),
         price_per_kwh=problem.price_per_kwh,
         energy_cost=energy_cost,
         peak_import_kw=peak_import_kw,
@@ -190,7 +189,7 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
         notes=(*problem.notes, *outcome.notes),
         assets=asset_results(problem, all_kwh),
         costs=costs,
-        violations=tuple(limit_violations(problem, all_kwh, counted_kwh)),
+        violations=tuple(limit_violations(held, all_kwh)),
     )
 
 
@@ -251,8 +250,9 @@ def _sessions(problem: CapacityProblem, all_kwh: FloatArray) -> tuple[SessionRes
 
 
 def _groups(
-    problem: CapacityProblem, all_kwh: FloatArray, counted_kwh: FloatArray, shadow_price_per_kwh: FloatArray | None
+    problem: CapacityProblem, held: CapacityProblem, all_kwh: FloatArray, shadow_price_per_kwh: FloatArray | None
 ) -> tuple[GroupResult, ...]:
+    """What each group carries, as `held` counts it, and what its limits are worth in the problem that was solved."""
     shadow = _shadow_prices(problem, shadow_price_per_kwh, export=False)
     can_feed_in = problem.assets is not None and problem.assets.meters is not None
     export_shadow = _shadow_prices(problem, shadow_price_per_kwh, export=True) if can_feed_in else {}
@@ -263,7 +263,7 @@ def _groups(
     return tuple(
         GroupResult(
             group_id=limit.owner,
-            power_kw=load_of_limit_kw(problem, all_kwh, counted_kwh, limit),
+            power_kw=load_of_limit_kw(held, all_kwh, limit),
             limit_kw=limit.limit_kw,
             shadow_price_per_kwh=shadow[limit.owner],
             export_limit_kw=export_kw.get(limit.owner, unlimited) if can_feed_in else None,
@@ -274,7 +274,9 @@ def _groups(
     )
 
 
-def _lines(problem: CapacityProblem, outcome: Outcome) -> tuple[LineResult, ...]:
+def _lines(
+    problem: CapacityProblem, held: CapacityProblem, all_kwh: FloatArray, outcome: Outcome
+) -> tuple[LineResult, ...]:
     if not problem.lines:
         return ()
     shadow = _line_shadow_prices(problem, outcome)
@@ -282,7 +284,7 @@ def _lines(problem: CapacityProblem, outcome: Outcome) -> tuple[LineResult, ...]
         LineResult(
             line_id=line.line_id,
             group_id=line.group_id,
-            current_a=_largest_current_kw(problem, index, outcome) * problem.amperes_per_kw,
+            current_a=_largest_current_kw(held, index, all_kwh) * problem.amperes_per_kw,
             limit_a=line.limit_kw * problem.amperes_per_kw,
             shadow_price_per_kwh=shadow[index],
         )
@@ -290,23 +292,13 @@ def _lines(problem: CapacityProblem, outcome: Outcome) -> tuple[LineResult, ...]
     )
 
 
-def _largest_current_kw(problem: CapacityProblem, index: int, outcome: Outcome) -> FloatArray:
+def _largest_current_kw(problem: CapacityProblem, index: int, all_kwh: FloatArray) -> FloatArray:
     """The most that can flow on a line, drawn or fed in: (T,), kW at the nominal voltage."""
-    line = problem.lines[index]
-    all_kwh = problem.with_flows(_counted_on(line, outcome), flows_of(problem, outcome))
     largest_kw = LineLoad.of(problem, index).largest_kw(all_kwh)
     feeding = (limit for limit in problem.limits if limit.line == index and limit.is_export)
     for limit in feeding:
-        largest_kw = np.maximum(largest_kw, load_of_limit_kw(problem, all_kwh, all_kwh[: problem.columns], limit))
+        largest_kw = np.maximum(largest_kw, load_of_limit_kw(problem, all_kwh, limit))
     return largest_kw
-
-
-def _counted_on(line: Line, outcome: Outcome) -> FloatArray:
-    """Energies as a line counts them: (K,), kWh."""
-    pilots = outcome.pilots
-    if pilots is None:
-        return outcome.energy_kwh
-    return pilots.energy_kwh * pilots.full_hours / pilots.hours if line.every_moment else pilots.energy_kwh
 
 
 def _line_shadow_prices(problem: CapacityProblem, outcome: Outcome) -> FloatArray:

@@ -55,7 +55,7 @@ def formulate(
         ``capacity_limit`` (R,), and what the stages need besides; a family nobody uses is absent.
     """
     builder = ProgramBuilder()
-    builder.variable("energy_kwh", upper=problem.max_energy_kwh)
+    builder.variable("energy_kwh", lower=problem.least_energy_kwh, upper=problem.max_energy_kwh)
     reachable_kwh = problem.reachable_energy_kwh
     builder.variable("unmet_kwh", upper=reachable_kwh if unmet_upper_kwh is None else unmet_upper_kwh)
     if Stage.PEAK_POWER in stages:

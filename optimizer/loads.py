@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from models.domain.time_grid import FloatArray
 from models.domain.violation import LimitViolation, violations_of
 from optimizer.arrays import sums_by
@@ -13,15 +11,12 @@ from optimizer.limit_rows import counted_columns
 from optimizer.problem import CapacityLimit, CapacityProblem
 
 
-def limit_violations(
-    problem: CapacityProblem, all_kwh: FloatArray, counted_kwh: FloatArray
-) -> Iterator[LimitViolation]:
+def limit_violations(problem: CapacityProblem, all_kwh: FloatArray) -> Iterator[LimitViolation]:
     """Every stretch in which a group exceeds a limit.
 
     Args:
         problem: The scenario as arrays.
         all_kwh: (K + X,), energies of all columns of limit rows, kWh.
-        counted_kwh: (K,), what limits of what is drawn count of each power column, kWh.
     """
     for limit in problem.limits:
         if limit.is_group:
@@ -30,21 +25,17 @@ def limit_violations(
                 limit.owner,
                 limit.phase,
                 is_export=limit.is_export,
-                load_kw=load_of_limit_kw(problem, all_kwh, counted_kwh, limit),
+                load_kw=load_of_limit_kw(problem, all_kwh, limit),
                 limit_kw=limit.limit_kw,
                 connection_kw=limit.connection_kw,
             )
 
 
-def load_of_limit_kw(
-    problem: CapacityProblem, all_kwh: FloatArray, counted_kwh: FloatArray, limit: CapacityLimit
-) -> FloatArray:
+def load_of_limit_kw(problem: CapacityProblem, all_kwh: FloatArray, limit: CapacityLimit) -> FloatArray:
     """Power of a group in each step, counted as a limit counts it, in its direction: (T,), kW."""
     if limit.others is None:
-        return counted_power_kw(problem, counted_kwh, limit.share)
+        return counted_power_kw(problem, all_kwh[: problem.columns] * problem.limit_weight, limit.share)
     column, coefficient = counted_columns(problem, limit)
-    if not limit.is_export:
-        all_kwh = np.append(counted_kwh / problem.limit_weight, all_kwh[problem.columns :])
     load_kwh = sums_by(problem.flow_step[column], coefficient * all_kwh[column], problem.grid.steps)
     fixed_kw = -limit.others.fixed_kw if limit.is_export else limit.others.fixed_kw
     return load_kwh / problem.step_hours + fixed_kw

@@ -88,26 +88,26 @@ def _rounded_beside_assets(
     with watch.phase("round"):
         pilots = round_to_pilots(with_all_sides(problem), rules, outcome.energy_kwh, outcome.flow_kwh)
     settled = set_to(outcome, pilots)
-    if not settled.is_rounded:
+    makes_less_room = problem.counts_moments and (pilots.hours < pilots.full_hours).any()
+    if not settled.is_rounded and not makes_less_room:
         return settled
-    # Those powers, and nothing else, are what vehicles can take now; who feeds in takes any.
+    # Those powers, and nothing else, are what vehicles take now; who feeds in takes any.
     free = vehicle_columns(problem)
-    drawn_kwh = pilots.counted_kwh / problem.limit_weight
-    delivered_kwh = problem.delivered_kwh(drawn_kwh, outcome.flow_kwh)
-    drawn_kwh[free] = problem.max_energy_kwh[free]
+    least_kwh, most_kwh = pilots.energy_kwh.copy(), pilots.energy_kwh.copy()
+    least_kwh[free], most_kwh[free] = 0.0, problem.max_energy_kwh[free]
+    delivered_kwh = problem.delivered_kwh(pilots.energy_kwh, outcome.flow_kwh)
     beside = replace(
-        problem,
+        problem.held_for(pilots.hours),
         pilot_rules=None,
         fairness=Fairness.TOTAL,
-        max_energy_kwh=drawn_kwh,
+        least_energy_kwh=least_kwh,
+        max_energy_kwh=most_kwh,
         reachable_energy_kwh=np.maximum(delivered_kwh, 0.0),
     )
     found = _optimum(beside, options, watch)
-    energy_kwh, counted_kwh = pilots.energy_kwh.copy(), pilots.counted_kwh.copy()
+    energy_kwh = pilots.energy_kwh.copy()
     energy_kwh[free] = found.energy_kwh[free]
-    counted_kwh[free] = energy_kwh[free] * problem.limit_weight[free]
-    pilots = replace(pilots, energy_kwh=energy_kwh, counted_kwh=counted_kwh)
-    return replace(settled, pilots=pilots, flow_kwh=found.flow_kwh)
+    return set_to(outcome, replace(pilots, energy_kwh=energy_kwh), found.flow_kwh)
 
 
 def _goes_both_ways(solved: _Solved) -> bool:

@@ -335,7 +335,6 @@ def plan_of(problem: CapacityProblem, rules: PilotRules, energy_kwh: FloatArray)
         energy_kwh=np.where(near & rules.has_levels[session], setting_kw * full_hours, energy_kwh),
         full_hours=full_hours,
         hours=hours,
-        counted_kwh=energy_kwh * problem.limit_weight,
     )
 
 

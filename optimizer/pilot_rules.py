@@ -27,7 +27,6 @@ class PilotRules:
             row infinite and may be given every power from the least to the most.
         minimum_run_hours: How long a session with a least power stays on once it was switched on, h, unless its need is
             met, it leaves, or the limits have no room for it.
-        limit_mode: Whether limits in kW count the energy of a step, or the power however long it is held.
         counts_power: Whether any limit counts the power however long it is held; then it is spared under all of them.
         is_exact: Whether the program itself is to decide, instead of rounding its result.
     """
@@ -36,7 +35,6 @@ class PilotRules:
     maximum_kw: FloatArray
     level_kw: FloatArray
     minimum_run_hours: float
-    limit_mode: LimitMode
     counts_power: bool
     is_exact: bool
 
@@ -76,7 +74,6 @@ class PilotRules:
             maximum_kw=maximum_kw,
             level_kw=level_kw,
             minimum_run_hours=options.minimum_run.total_seconds() / SECONDS_PER_HOUR,
-            limit_mode=options.limit_mode,
             counts_power=every_moment or options.limit_mode is LimitMode.INSTANTANEOUS,
             is_exact=options.pilots is PilotMode.EXACT,
         )
@@ -113,10 +110,8 @@ class PilotPlan:
         energy_kwh: (K,), kWh.
         full_hours: (K,), the presence, h.
         hours: (K,), how long the power is held, h: the presence, or less in the last row of a session.
-        counted_kwh: (K,), what limits count, kWh.
     """
 
     energy_kwh: FloatArray
     full_hours: FloatArray
     hours: FloatArray
-    counted_kwh: FloatArray

@@ -23,7 +23,6 @@ from models.units import SECONDS_PER_HOUR
 from optimizer.asset_formulation import vehicle_columns
 from optimizer.currents import with_all_sides
 from optimizer.extract import Outcome, flows_of
-from optimizer.options import LimitMode
 from optimizer.pilot_rules import NOTHING_KWH, PilotPlan, PilotRules
 from optimizer.problem import CapacityProblem
 
@@ -53,9 +52,12 @@ def settable(problem: CapacityProblem, outcome: Outcome) -> Outcome:
     )
 
 
-def set_to(outcome: Outcome, pilots: PilotPlan) -> Outcome:
-    """An outcome with powers that were rounded from it."""
+def set_to(outcome: Outcome, pilots: PilotPlan, flow_kwh: FloatArray | None = None) -> Outcome:
+    """An outcome with powers that were rounded from it, and flows of assets beside those: its own where None."""
     is_same = bool((np.abs(pilots.energy_kwh - outcome.energy_kwh) <= NOTHING_KWH).all())
+    if flow_kwh is not None and outcome.flow_kwh is not None:
+        is_same = is_same and bool((np.abs(flow_kwh - outcome.flow_kwh) <= NOTHING_KWH).all())
+        outcome = replace(outcome, flow_kwh=flow_kwh)
     status = ScheduleStatus.FEASIBLE if outcome.status is ScheduleStatus.OPTIMAL and not is_same else outcome.status
     return replace(outcome, pilots=pilots, is_rounded=not is_same, status=status)
 
@@ -79,15 +81,7 @@ def round_to_pilots(
     for step in np.unique(problem.column_step).tolist():
         rounding.round_step(step)
     rounding.make_up()
-    counted_kwh = rounding.energy_kwh * problem.limit_weight
-    if rules.limit_mode is LimitMode.INSTANTANEOUS:
-        counted_kwh = counted_kwh * rounding.full_hours / rounding.hours
-    return PilotPlan(
-        energy_kwh=rounding.energy_kwh,
-        full_hours=rounding.full_hours,
-        hours=rounding.hours,
-        counted_kwh=counted_kwh,
-    )
+    return PilotPlan(energy_kwh=rounding.energy_kwh, full_hours=rounding.full_hours, hours=rounding.hours)
 
 
 def _followed(problem: CapacityProblem) -> Mapping[int, int]:

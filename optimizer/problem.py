@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -104,6 +104,7 @@ class CapacityProblem:
         column_start_s: (K,), begin of the presence within the step, seconds since the epoch.
         column_end_s: (K,), end of it.
         max_energy_kwh: (K,), power times presence, kWh, above zero.
+        least_energy_kwh: (K,), what is drawn at the least, kWh; nothing where None.
         limit_weight: (K,), energy a limit counts per kWh: 1 for means; step length over presence where every moment
             counts.
         moment_weight: (K,), the latter in any case.
@@ -161,6 +162,7 @@ class CapacityProblem:
     carbon_kg_per_kwh: FloatArray | None = None
     carbon_price_per_kg: float = 0.0
     demand_charges: tuple[DemandCharge, ...] = ()
+    least_energy_kwh: FloatArray | None = None
     assets: AssetArrays | None = None
 
     @property
@@ -209,6 +211,15 @@ class CapacityProblem:
     def limit_rows(self) -> LimitRows:
         """The rows of all limits, limit by limit and step by step."""
         return rows_of_limits(self)
+
+    def held_for(self, hours: FloatArray) -> CapacityProblem:
+        """The same limits over powers that are held for some hours of each column, (K,), h, and not for all of it.
+
+        Where every moment counts, such a power counts as if for the whole step, and makes no room.
+        """
+        moment_weight = self.step_hours[self.column_step] / hours
+        limit_weight = moment_weight if self.counts_moments else self.limit_weight
+        return replace(self, moment_weight=moment_weight, limit_weight=limit_weight)
 
     def weight_of(self, *, every_moment: bool) -> FloatArray:
         """(K,), energy counted per kWh."""

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from models.domain.asset import BaseLoad, ChargeCurve, Storage
+from models.domain.asset import BaseLoad, ChargeCurve, Generator, Storage
 from models.domain.group import CapacityGroup, Charger, LimitCounts
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
@@ -28,6 +28,7 @@ from optimizer.prepare import prepare
 from optimizer.verify import verify
 from tests.builders import (
     HOUR,
+    MORNING,
     make_charger,
     make_forecast,
     make_scenario,
@@ -407,6 +408,43 @@ class TestBesideAssets:
         assert plan.group("main").power_kw == pytest.approx([10.0, 10.0], abs=1e-6)
 
     @pytest.mark.parametrize("mode", MODES)
+    def test_a_row_that_ends_early_makes_no_room_where_every_moment_counts(self, mode: PilotMode) -> None:
+        """Levels of 3 and 6 kW. Energy is free in the first hour and sold at 0.05 in the second, with 4 kW of sun then.
+
+        Of any powers a car takes its 5 kWh in the first hour, and a battery the other 5 of 10 kW. The car gets 3 kW for
+        the hour and for 40 minutes more: 7 kW are left for the battery. It sells no more than 5 kWh: 9 kW may be fed
+        in, and in the last 20 minutes the car takes nothing off the sun's 4. What is sold is 4 + 5 - 2 kWh.
+        """
+        storage = make_storage(power_kw=8.0, energy_kwh=2.0, min_energy_kwh=2.0)
+        scenario = _with_sun_to_sell(levels_kw=(3.0, 6.0), storage=storage, prices=(0.0, 0.1))
+        plan = optimize(scenario, replace(HOURLY, pilots=mode, limit_mode=LimitMode.INSTANTANEOUS))
+
+        assert plan.strategy == Strategy.OPTIMAL
+        assert plan.power_kw.tolist() == pytest.approx([3.0, 3.0])
+        assert (plan.end_s - plan.start_s).tolist() == pytest.approx([3600.0, 2400.0])
+        battery = next(asset for asset in plan.assets if asset.asset_id == "battery")
+        assert battery.power_kw == pytest.approx([5.0, -5.0], abs=1e-6)
+        assert plan.energy_cost == pytest.approx(-0.05 * 7.0)
+
+    def test_it_makes_none_although_its_energy_is_that_of_the_stepless_plan(self) -> None:
+        """A level of 6 kW, an hour, and a battery with 8 kWh to sell: 4 + 8 - 5 kW are fed in while a car takes 5 kW.
+
+        At 6 kW the car is done after 50 minutes. Of the 9 kW that may be fed in then, the sun leaves 5 for the battery.
+        """
+        storage = make_storage(power_kw=8.0, energy_kwh=10.0, final_energy_kwh=2.0, min_energy_kwh=2.0)
+        scenario = _with_sun_to_sell(levels_kw=(6.0,), storage=storage, prices=(0.0, 0.1))
+        (session,) = scenario.sessions
+        scenario = replace(scenario, sessions=(replace(session, arrival=MORNING + HOUR),))
+        options = replace(HOURLY, limit_mode=LimitMode.INSTANTANEOUS)
+        free = optimize(scenario, replace(options, pilots=PilotMode.CONTINUOUS))
+        plan = optimize(scenario, options)
+
+        assert free.energy_cost == pytest.approx(-0.05 * 7.0)
+        assert (plan.strategy, plan.status) == (Strategy.OPTIMAL, ScheduleStatus.FEASIBLE)
+        assert plan.energy_kwh == pytest.approx(free.energy_kwh)
+        assert plan.energy_cost == pytest.approx(-0.05 * 4.0)
+
+    @pytest.mark.parametrize("mode", MODES)
     def test_who_feeds_in_takes_any_power(self, mode: PilotMode) -> None:
         """At a charger of 4 kW and more a car lends 2 of 12 kW to a building that may draw 10, and takes them back."""
         scenario = _beside_building(load_kw=(12.0, 2.0), used=charger(minimum_kw=4.0))
@@ -457,11 +495,32 @@ class TestBesideAssets:
         assert unmet == pytest.approx(by_class, abs=1e-6)
 
 
+def _with_sun_to_sell(*, levels_kw: Iterable[float], storage: Storage, prices: Iterable[float]) -> Scenario:
+    """A car of 5 kWh, and 4 kW of sun in the second hour, when 9 kW may be sold at 0.05 per kWh."""
+    scenario = _beside_building(
+        load_kw=(0.0, 0.0), used=charger(levels_kw=levels_kw), energy_kwh=5.0, storage=storage, export_limit_kw=9.0
+    )
+    sun = Generator(asset_id="sun", group_id="main", curtailable=False)
+    return replace(
+        scenario,
+        site=replace(scenario.site, generators=(sun,)),
+        generation_kw={"sun": make_series((0.0, 4.0))},
+        tariff=make_tariff(prices, exports_per_kwh=(0.0, 0.05)),
+    )
+
+
 def _beside_building(
-    *, load_kw: tuple[float, float], used: Charger, energy_kwh: float = 10.0, storage: Storage | None = None
+    *,
+    load_kw: tuple[float, float],
+    used: Charger,
+    energy_kwh: float = 10.0,
+    storage: Storage | None = None,
+    export_limit_kw: float | None = None,
 ) -> Scenario:
     """A car at a charger behind 10 kW that a building counts in too."""
-    group = CapacityGroup(group_id="main", import_limit_kw=10.0, limit_counts=LimitCounts.TOTAL)
+    group = CapacityGroup(
+        group_id="main", import_limit_kw=10.0, export_limit_kw=export_limit_kw, limit_counts=LimitCounts.TOTAL
+    )
     site = make_site(
         groups=[group],
         chargers=[used],
