@@ -131,21 +131,14 @@ def charge_curve(builder: ProgramBuilder, problem: CapacityProblem, assets: Asse
     """
     stores, columns = assets.stores, flow_columns(builder, problem)
     stored = builder.columns("stored_kwh")
-    states, intercepts, slopes = [np.zeros(0, dtype=np.int64)], [np.zeros(0)], [np.zeros(0)]
-    for store, lines in enumerate(stores.curves):
-        mine = np.arange(stores.first[store], stores.first[store + 1])
-        for intercept_kw, slope_per_h in lines:
-            states.append(mine)
-            intercepts.append(np.full(mine.size, intercept_kw))
-            slopes.append(np.full(mine.size, slope_per_h))
-    state, slope = np.concatenate(states), np.concatenate(slopes)
+    state, intercept, slope = stores.curve_lines
     row, hours = np.arange(state.size), stores.hours[state]
     sloping = np.flatnonzero(slope)
     terms = (
         Terms(row=row, column=columns[stores.charge_column[state]], coefficient=np.ones(row.size)),
         Terms(row=sloping, column=stored[state[sloping]], coefficient=(hours * slope)[sloping]),
     )
-    return Rows.of_terms(terms, lower=np.full(row.size, -np.inf), upper=hours * np.concatenate(intercepts))
+    return Rows.of_terms(terms, lower=np.full(row.size, -np.inf), upper=hours * intercept)
 
 
 def final_energy(builder: ProgramBuilder, assets: AssetArrays) -> Rows:

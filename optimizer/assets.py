@@ -162,6 +162,18 @@ class Stores:
         """The battery of each session that has one."""
         return {session: store for store, session in enumerate(self.session.tolist()) if session != NOWHERE}
 
+    @cached_property
+    def curve_lines(self) -> tuple[IntArray, FloatArray, FloatArray]:
+        """The state, intercept, kW, and slope, kW per kWh stored, of each line of a curve in each step: (C,) each."""
+        states, intercepts, slopes = [np.zeros(0, dtype=np.int64)], [np.zeros(0)], [np.zeros(0)]
+        for store, lines in enumerate(self.curves):
+            mine = np.arange(self.first[store], self.first[store + 1])
+            for intercept_kw, slope_per_h in lines:
+                states.append(mine)
+                intercepts.append(np.full(mine.size, intercept_kw))
+                slopes.append(np.full(mine.size, slope_per_h))
+        return np.concatenate(states), np.concatenate(intercepts), np.concatenate(slopes)
+
     def stored_kwh(self, flow_kwh: FloatArray) -> FloatArray:
         """State after each step, (N,), kWh, from the energies of all columns."""
         drawn = flow_kwh[self.charge_column]

@@ -13,6 +13,7 @@ import numpy as np
 
 from models.domain.time_grid import FloatArray, IntArray
 from models.units import SECONDS_PER_HOUR
+from optimizer.assets import AssetArrays
 from optimizer.linear_program import ProgramBuilder, Rows, Terms
 from optimizer.pilot_rules import NOTHING_KWH, PilotPlan, PilotRules
 from optimizer.problem import CapacityProblem
@@ -100,6 +101,8 @@ def add_pilots(builder: ProgramBuilder, problem: CapacityProblem, rules: PilotRu
     builder.family("highest_setting", highest_setting(builder, bands, problem))
     builder.family("lowest_setting", lowest_setting(builder, bands, problem, rules))
     builder.family("stop_once", stop_once(builder, bands, problem))
+    if problem.assets is not None and problem.assets.stores.count and not rules.counts_power:
+        builder.family("setting_on_curve", setting_on_curve(builder, bands, problem, problem.assets))
     if rules.minimum_run_hours > 0.0:
         builder.family("minimum_run", minimum_run(builder, bands, problem, rules))
 
@@ -199,6 +202,33 @@ def _setting_rows(
     )
     size = problem.columns
     return Rows.of_terms((energy, is_on, notches, *more), lower=np.full(size, lower), upper=np.full(size, upper))
+
+
+def setting_on_curve(builder: ProgramBuilder, bands: Bands, problem: CapacityProblem, assets: AssetArrays) -> Rows:
+    """Hold the setting under a charge curve, and not only the energy: what is switched off early draws more till then.
+
+        sum_(b of n) (setting_kw[b])  +  slope * stored[n]  <=  intercept       for every line of the curve
+
+    where a band without notches counts with its lowest setting: what draws more fills its step.
+
+    Returns:
+        Rows line by line of each battery with a curve whose vehicle is not given any power, kW.
+    """
+    state, intercept_kw, slope = assets.stores.curve_lines
+    has_settings = np.isin(assets.stores.charge_column[state], bands.column[bands.lowest_kw > 0])
+    state, intercept_kw, slope = state[has_settings], intercept_kw[has_settings], slope[has_settings]
+    first = np.searchsorted(bands.column, np.arange(problem.columns + 1))
+    column = assets.stores.charge_column[state]
+    count = first[column + 1] - first[column]
+    band, row = _ranges(first[column], count), np.repeat(np.arange(state.size), count)
+    has_notches, sloping = bands.notches[band] > 0, np.flatnonzero(slope)
+    notched = band[has_notches]
+    terms = (
+        Terms(row=row, column=builder.columns("is_on")[band], coefficient=bands.lowest_kw[band]),
+        Terms(row=row[has_notches], column=builder.columns("notches")[notched], coefficient=bands.notch_kw[notched]),
+        Terms(row=sloping, column=builder.columns("stored_kwh")[state[sloping]], coefficient=slope[sloping]),
+    )
+    return Rows.of_terms(terms, lower=np.full(state.size, -np.inf), upper=intercept_kw)
 
 
 def stop_once(builder: ProgramBuilder, bands: Bands, problem: CapacityProblem) -> Rows:

@@ -472,6 +472,25 @@ class TestBesideAssets:
 
         assert plan.power_kw.tolist() == pytest.approx([8.0, 4.0])
 
+    def test_a_charge_curve_holds_until_a_charger_is_switched_off(self) -> None:
+        """4 kW and more, and a battery of 40 kWh that takes 40 kW less 1 kW for every kWh in it, half full at first.
+
+        Within an hour each 10 kW leave it at 30 kWh and 5 kW at 35. 4 kW it takes up to 36 kWh: it is switched off
+        after a quarter of the third hour. 2.5 kWh in that hour would be no more than it takes, but not at 4 kW.
+        """
+        scenario = _beside_building(load_kw=(0.0, 0.0, 0.0), used=charger(minimum_kw=4.0))
+        curve = ChargeCurve(curve_id="falls", points=((0.5, 20.0), (1.0, 0.0)))
+        scenario = replace(
+            scenario,
+            site=replace(scenario.site, charge_curves=(curve,)),
+            sessions=(make_vehicle(energy_kwh=18.0, hours=3.0, charge_curve_id="falls"),),
+            tariff=None,
+        )
+        plan = optimize(scenario, replace(HOURLY, pilots=PilotMode.EXACT))
+
+        assert plan.strategy == Strategy.OPTIMAL
+        assert rows(plan) == [(10.0, 1.0), (5.0, 1.0), (4.0, 0.25)]
+
     @pytest.mark.parametrize("classes", [(0, 0), (0, 1)])
     def test_stages_after_rounding(self, classes: tuple[int, int]) -> None:
         """What a stage comes to is that of the rounded plan, class by class where there are several."""
@@ -511,7 +530,7 @@ def _with_sun_to_sell(*, levels_kw: Iterable[float], storage: Storage, prices: I
 
 def _beside_building(
     *,
-    load_kw: tuple[float, float],
+    load_kw: tuple[float, ...],
     used: Charger,
     energy_kwh: float = 10.0,
     storage: Storage | None = None,
