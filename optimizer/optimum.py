@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ import numpy as np
 
 from models.domain.schedule import ScheduleStatus, StageResult
 from models.domain.time_grid import FloatArray
+from models.errors import SolverConfigError, SolverError
 from optimizer.again import Again, Memory
 from optimizer.arrays import dot
 from optimizer.asset_formulation import columns_of_flows, flow_values, goes_both_ways, vehicle_columns
@@ -33,6 +35,8 @@ from optimizer.pyomo_solver import solve_with
 from optimizer.runtime import Stopwatch
 from optimizer.solver import solve
 from optimizer.stages import NO_HINTS, Hints, MissingRows
+
+logger = logging.getLogger(__name__)
 
 EXACT_TIME_LIMIT_S = 60.0
 """Wall time for a search over settings where no other is asked for, s: its last proofs may take days."""
@@ -131,19 +135,33 @@ def _optimum_of_settings(
         start = np.zeros(program.column_count)
         for name, value in start_from(problem, rules, rounded).items():
             start[program.columns[name]] = value
-    solution, program = _solved(program, search.left_since(began), watch, hints=Hints(start=start))
+    try:
+        solution, program = _solved(program, search.left_since(began), watch, hints=Hints(start=start))
+    except SolverConfigError:
+        raise
+    except SolverError as error:
+        # Its time was up, or no settings take up all of a surplus that cars of any powers would.
+        logger.info("no plan of settings was found, the rounded one stands in: %s", error)
+        return _stand_in(problem, rules, stepless, options, watch)
     solved = _Solved(problem=problem, program=program, solution=solution, added=(), is_whole=True)
     outcome = _outcome(problem, solved, options, watch)
     found = plan_of(problem, rules, outcome.energy_kwh)
-    if _served(problem, found) < _served(problem, rounded) - NOTHING_KWH:
+    if _served(problem, found, outcome) < _served(problem, rounded, stepless) - NOTHING_KWH:
         # The search had no time to get back to where it was to start.
-        return stepless if problem.assets is None else _rounded_beside_assets(problem, rules, stepless, options, watch)
+        return _stand_in(problem, rules, stepless, options, watch)
     return replace(outcome, pilots=found, problem=stepless.problem, shadow_price_per_kwh=stepless.shadow_price_per_kwh)
 
 
-def _served(problem: CapacityProblem, plan: PilotPlan) -> float:
-    """Energy by its weight, kWh."""
-    return dot(problem.priority, problem.delivered_kwh(plan.energy_kwh))
+def _stand_in(
+    problem: CapacityProblem, rules: PilotRules, stepless: Outcome, options: OptimizeOptions, watch: Stopwatch
+) -> Outcome:
+    """The plan of any powers rounded to settings, or to be rounded where no assets have to adapt to it."""
+    return stepless if problem.assets is None else _rounded_beside_assets(problem, rules, stepless, options, watch)
+
+
+def _served(problem: CapacityProblem, plan: PilotPlan, beside: Outcome) -> float:
+    """Energy by its weight, less what vehicles feed in, kWh."""
+    return dot(problem.priority, problem.delivered_kwh(plan.energy_kwh, beside.flow_kwh))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -28,6 +28,8 @@ from optimizer.stages import Run
 
 INTEGER_TIME_SHARE = 0.85
 """Of the time there is, for the search over whole numbers; the rest is for the linear program that they leave."""
+FEASIBLE = 1e-6
+"""By how much a bound or a row may be exceeded, as HiGHS has it in a search."""
 HELD = 1e-7
 """Relative slack with which a later stage of a mixed-integer program holds what an earlier one reached."""
 
@@ -43,7 +45,7 @@ def search(
         program: The program; it must be feasible and bounded.
         options: Threads and further options of HiGHS.
         deadline: When all stages are to be done, by `time.perf_counter`, s; None for whenever they are.
-        start: (C,), a feasible point from which the search starts.
+        start: (C,), a point from which the search starts; it stands in where nothing is found, if it is feasible.
 
     Raises:
         SolverError: Not even the first stage found a solution; the message names the status.
@@ -78,6 +80,17 @@ def search(
     )
 
 
+def _is_feasible(program: LinearProgram, value: FloatArray) -> bool:
+    """Whether a point of whole numbers, (C,), keeps all bounds and rows as closely as a solver would."""
+    activity = program.activity(value)
+    return bool(
+        (value >= program.column_lower - FEASIBLE).all()
+        and (value <= program.column_upper + FEASIBLE).all()
+        and (activity >= program.row_lower - FEASIBLE).all()
+        and (activity <= program.row_upper + FEASIBLE).all()
+    )
+
+
 class _Search:
     """Branch and bound over a program's whole numbers, each stage held while the next is minimised."""
 
@@ -88,7 +101,8 @@ class _Search:
         self._options = options
         self._until = deadline
         self._held: list[tuple[FloatArray, float]] = []
-        self._value = start
+        self._start = start
+        self._value = start if start is not None and _is_feasible(program, start) else None
 
     @property
     def value(self) -> FloatArray:
@@ -125,9 +139,10 @@ class _Search:
         for held, most in self._held:
             entries = np.flatnonzero(held)
             highs.addRow(-np.inf, most, entries.size, entries.astype(np.int32), held[entries])
-        if self._value is not None:
+        point = self._start if self._value is None else self._value
+        if point is not None:
             start = highspy.HighsSolution()
-            start.col_value = self._value.tolist()
+            start.col_value = point.tolist()
             highs.setSolution(start)
         limit_time(highs, until)
         highs.run()

@@ -444,6 +444,27 @@ class TestBesideAssets:
         assert plan.energy_kwh == pytest.approx(free.energy_kwh)
         assert plan.energy_cost == pytest.approx(-0.05 * 4.0)
 
+    def test_what_a_car_lends_is_not_what_it_is_served(self) -> None:
+        """10 kW for a building of 8, then of 2 kW. Behind 5 kW a car of 10 kWh gets a level of 4 kW twice.
+
+        Another lends it 2 kWh. Of any powers it would lend 3: that it draws these again serves nobody.
+        """
+        scenario = _beside_building(load_kw=(8.0, 2.0), used=charger(levels_kw=(4.0, 8.0)))
+        lender = make_vehicle("lender", charger_id="C2", discharge_power_kw=5.0)
+        scenario = replace(
+            scenario,
+            site=replace(
+                scenario.site,
+                groups=(*scenario.site.groups, CapacityGroup(group_id="cars", parent_id="main", import_limit_kw=5.0)),
+                chargers=(replace(scenario.site.chargers[0], group_id="cars"), charger("C2")),
+            ),
+            sessions=(*scenario.sessions, lender),
+        )
+        plan = optimize(scenario, replace(HOURLY, pilots=PilotMode.EXACT, limit_mode=LimitMode.INSTANTANEOUS))
+
+        assert plan.status is ScheduleStatus.OPTIMAL
+        assert plan.delivered_energy_kwh == pytest.approx(8.0)
+
     @pytest.mark.parametrize("mode", MODES)
     def test_who_feeds_in_takes_any_power(self, mode: PilotMode) -> None:
         """At a charger of 4 kW and more a car lends 2 of 12 kW to a building that may draw 10, and takes them back."""
