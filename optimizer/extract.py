@@ -16,7 +16,7 @@ from optimizer.accounts import asset_results, costs_of, least_curtailment, net_k
 from optimizer.asset_formulation import vehicle_columns
 from optimizer.currents import LineLoad, fitting_factor
 from optimizer.explain import explain
-from optimizer.loads import counted_power_kw, limit_violations, load_of_limit_kw
+from optimizer.loads import counted_power_kw, excess_kwh, limit_violations, load_of_limit_kw
 from optimizer.options import EXCESS_STAGES, Stage, stage_of_class
 from optimizer.pilot_rules import PilotPlan
 from optimizer.problem import CapacityProblem
@@ -166,6 +166,7 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
         peak_import_kw = float(site_kw.max(initial=0.0))
     sessions = _sessions(problem, all_kwh)
     reached: dict[str, float] = {
+        **dict(zip(EXCESS_STAGES, excess_kwh(held, all_kwh), strict=True)),
         **_unmet_by_stage(sessions),
         Stage.ENERGY_COST: energy_cost + costs.wear_cost + costs.demand_cost + costs.carbon_cost,
         Stage.PEAK_POWER: peak_import_kw,
@@ -206,11 +207,11 @@ def _unmet_by_stage(sessions: Iterable[SessionResult]) -> dict[str, float]:
 def _with_values(stages: tuple[StageResult, ...], reached: Mapping[str, float]) -> tuple[StageResult, ...]:
     """What stages come to after rounding; what was proved before is what no plan of real powers can go below.
 
-    Excess over limits, which comes first, is none of theirs: rounding adds nothing to it.
+    Excess over limits comes first, and rounding adds something to it only where cars were to take up a surplus.
     """
     return tuple(
         stage
-        if stage.name in EXCESS_STAGES
+        if stage.name in EXCESS_STAGES and reached[stage.name] <= stage.value + ROUNDING_KWH
         else StageResult(
             name=stage.name,
             value=reached.get(stage.name, np.nan),

@@ -75,6 +75,11 @@ def with_least_violation(
     return _held_to(problem, rows, np.maximum(over_kwh, 0.0) + ROUNDING_KWH), stages
 
 
+def without_excess(problem: CapacityProblem) -> CapacityProblem:
+    """The problem before anything was found about what limits have to be exceeded by."""
+    return replace(problem, limits=tuple(replace(limit, excess_kw=None) for limit in problem.limits))
+
+
 def _relieved_rows(problem: CapacityProblem) -> IntArray:
     """Limit rows that are exceeded whatever is planned, and in which something can make room."""
     rows = problem.limit_rows

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from models.domain.time_grid import FloatArray
 from models.domain.violation import LimitViolation, violations_of
-from optimizer.arrays import sums_by
+from optimizer.arrays import dot, sums_by
 from optimizer.limit_rows import counted_columns
 from optimizer.problem import CapacityLimit, CapacityProblem
 
@@ -29,6 +31,24 @@ def limit_violations(problem: CapacityProblem, all_kwh: FloatArray) -> Iterator[
                 limit_kw=limit.limit_kw,
                 connection_kw=limit.connection_kw,
             )
+
+
+def excess_kwh(problem: CapacityProblem, all_kwh: FloatArray) -> tuple[float, float]:
+    """What limits are exceeded by that have to be: above what connections allow, and below that, kWh.
+
+    Args:
+        problem: The scenario as arrays, with the limits that have to be exceeded held to an excess.
+        all_kwh: (K + X,), energies of all columns of limit rows, kWh.
+    """
+    connection_kwh = total_kwh = 0.0
+    for limit in problem.limits:
+        if limit.excess_kw is not None:
+            mine = np.isfinite(limit.excess_kw)
+            load_kw, hours = load_of_limit_kw(problem, all_kwh, limit)[mine], problem.step_hours[mine]
+            limit_kw = limit.limit_kw[mine]
+            total_kwh += dot(np.maximum(load_kw - limit_kw, 0.0), hours)
+            connection_kwh += dot(np.maximum(load_kw - np.maximum(limit_kw, limit.connection_kw), 0.0), hours)
+    return connection_kwh, total_kwh - connection_kwh
 
 
 def load_of_limit_kw(problem: CapacityProblem, all_kwh: FloatArray, limit: CapacityLimit) -> FloatArray:

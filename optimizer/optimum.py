@@ -21,7 +21,7 @@ from optimizer.extract import ROUNDING_KWH, Outcome, tidy, tidy_flows
 from optimizer.fairness import fair_unmet_kwh
 from optimizer.formulation import formulate, has_classes
 from optimizer.highs import Solution, SolveStatus
-from optimizer.least_violation import with_least_violation
+from optimizer.least_violation import with_least_violation, without_excess
 from optimizer.linear_program import LinearProgram, Rows
 from optimizer.network import Network
 from optimizer.objective import applicable_stages, is_scarce, merge_weight
@@ -108,7 +108,11 @@ def _rounded_beside_assets(
         max_energy_kwh=most_kwh,
         reachable_energy_kwh=np.maximum(delivered_kwh, 0.0),
     )
-    found = _optimum(beside, options, watch)
+    began = time.perf_counter()
+    if any(limit.excess_kw is not None for limit in problem.limits):
+        # What cars were to take up of a surplus, their chargers may not be able to.
+        beside, _ = with_least_violation(without_excess(beside), options, watch)
+    found = _optimum(beside, options.left_since(began), watch)
     energy_kwh = pilots.energy_kwh.copy()
     energy_kwh[free] = found.energy_kwh[free]
     return set_to(outcome, replace(pilots, energy_kwh=energy_kwh), found.flow_kwh)

@@ -444,6 +444,35 @@ class TestBesideAssets:
         assert plan.energy_kwh == pytest.approx(free.energy_kwh)
         assert plan.energy_cost == pytest.approx(-0.05 * 4.0)
 
+    @pytest.mark.parametrize("mode", MODES)
+    def test_what_a_charger_cannot_take_up_of_a_surplus_is_named(self, mode: PilotMode) -> None:
+        """14 kW of sun where 9 may be fed in: behind 5 kW a car would take the rest. At levels of 4 and 8 it takes 4.
+
+        10 kW are fed in for two hours: 2 kWh above what the connection allows, and none of any powers.
+        """
+        site = make_site(
+            groups=[
+                CapacityGroup(group_id="main", export_limit_kw=9.0, limit_counts=LimitCounts.TOTAL),
+                CapacityGroup(group_id="cars", parent_id="main", import_limit_kw=5.0),
+            ],
+            chargers=[replace(charger(levels_kw=(4.0, 8.0)), group_id="cars")],
+            generators=[Generator(asset_id="sun", group_id="main", curtailable=False)],
+        )
+        scenario = make_scenario(
+            site=site,
+            sessions=[make_session(energy_kwh=20.0)],
+            tariff=make_tariff(),
+            generation_kw={"sun": make_series((14.0, 14.0))},
+        )
+        plan = optimize(scenario, replace(HOURLY, pilots=mode, limit_mode=LimitMode.INSTANTANEOUS))
+
+        assert plan.strategy == Strategy.OPTIMAL
+        assert plan.power_kw.tolist() == pytest.approx([4.0, 4.0])
+        (found,) = plan.violations
+        assert found.excess_kwh == pytest.approx(2.0)
+        excess = {stage.name: (stage.value, stage.bound) for stage in plan.stages}["over_connection_kwh"]
+        assert excess == pytest.approx((2.0, 0.0), abs=1e-5)
+
     def test_what_a_car_lends_is_not_what_it_is_served(self) -> None:
         """10 kW for a building of 8, then of 2 kW. Behind 5 kW a car of 10 kWh gets a level of 4 kW twice.
 
