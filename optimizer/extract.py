@@ -9,7 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from models.domain.capacity import Phase
-from models.domain.schedule import GroupResult, LineResult, Schedule, ScheduleStatus, SessionResult, StageResult
+from models.domain.schedule import (
+    AssetResult,
+    GroupResult,
+    LineResult,
+    Schedule,
+    ScheduleStatus,
+    SessionResult,
+    StageResult,
+)
 from models.domain.time_grid import FloatArray
 from models.units import SECONDS_PER_HOUR
 from optimizer.accounts import asset_results, costs_of, least_curtailment, net_kwh
@@ -164,10 +172,10 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
     if problem.assets is None or problem.assets.meters is None:
         site_kw = counted_power_kw(held, energy_kwh * held.limit_weight, np.ones(len(problem.sessions)))
         peak_import_kw = float(site_kw.max(initial=0.0))
-    sessions = _sessions(problem, all_kwh)
+    sessions, assets = _sessions(problem, all_kwh), asset_results(problem, all_kwh)
     reached: dict[str, float] = {
         **dict(zip(EXCESS_STAGES, excess_kwh(held, all_kwh), strict=True)),
-        **_unmet_by_stage(sessions),
+        **_unmet_by_stage(problem, sessions, assets),
         Stage.ENERGY_COST: energy_cost + costs.wear_cost + costs.demand_cost + costs.carbon_cost,
         Stage.PEAK_POWER: peak_import_kw,
     }
@@ -188,15 +196,22 @@ def to_schedule(problem: CapacityProblem, outcome: Outcome) -> Schedule:
         strategy=outcome.strategy,
         stages=_with_values(outcome.stages, reached) if outcome.is_rounded else outcome.stages,
         notes=(*problem.notes, *outcome.notes),
-        assets=asset_results(problem, all_kwh),
+        assets=assets,
         costs=costs,
         violations=tuple(limit_violations(held, all_kwh)),
     )
 
 
-def _unmet_by_stage(sessions: Iterable[SessionResult]) -> dict[str, float]:
-    """Weighted unmet energy by the stage that counts it: that of all, and that of each priority class."""
-    unmet: dict[str, float] = defaultdict(float)
+def _unmet_by_stage(
+    problem: CapacityProblem, sessions: Iterable[SessionResult], assets: Iterable[AssetResult]
+) -> dict[str, float]:
+    """Weighted unmet energy by the stage that counts it: that of all, and that of each priority class.
+
+    What storages lack counts with the first class.
+    """
+    short_kwh = sum(asset.short_kwh for asset in assets)
+    first = stage_of_class(min(problem.priority_class.tolist(), default=0))
+    unmet: dict[str, float] = defaultdict(float, {Stage.UNMET_ENERGY: short_kwh, first: short_kwh})
     for result in sessions:
         weighted_kwh = result.session.priority * result.unmet_energy_kwh
         unmet[Stage.UNMET_ENERGY] += weighted_kwh

@@ -563,6 +563,18 @@ class TestBesideAssets:
             by_class[name] += result.unmet_energy_kwh
         assert unmet == pytest.approx(by_class, abs=1e-6)
 
+    def test_what_a_battery_lacks_counts_after_rounding_too(self) -> None:
+        """A battery of 1 kW that is to be filled with 5 kWh lacks 3 after two hours, whatever a car is set to."""
+        storage = make_storage(power_kw=1.0, final_energy_kwh=10.0)
+        scenario = _beside_building(
+            load_kw=(0.0, 0.0), used=charger(levels_kw=(4.0, 8.0, 12.0)), energy_kwh=12.0, storage=storage
+        )
+        plan = optimize(scenario, HOURLY)
+
+        assert plan.power_kw.tolist() == [8.0, 4.0]
+        (unmet,) = (stage for stage in plan.stages if stage.name == "unmet_energy")
+        assert (unmet.value, unmet.bound) == pytest.approx((3.0, 3.0))
+
 
 def _with_sun_to_sell(*, levels_kw: Iterable[float], storage: Storage, prices: Iterable[float]) -> Scenario:
     """A car of 5 kWh, and 4 kW of sun in the second hour, when 9 kW may be sold at 0.05 per kWh."""
