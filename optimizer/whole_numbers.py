@@ -150,7 +150,8 @@ class _Search:
         if info.primal_solution_status != FEASIBLE_POINT:
             return status, None
         self._value = np.array(highs.getSolution().col_value)
-        reached = dot(cost, self._value)
+        # A value outside its bounds, by rounding alone, would be held, and then nothing but that very point.
+        reached = dot(cost, np.clip(self._value, self._program.column_lower, self._program.column_upper))
         self._held.append((cost, reached + HELD * max(1.0, abs(reached))))
         bound = info.mip_dual_bound
         return status, bound * scale + stage.offset if np.isfinite(bound) else None
