@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Executor, Future, ProcessPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from importlib.metadata import version
 from multiprocessing import connection
 from multiprocessing.process import BaseProcess
@@ -276,7 +277,9 @@ class _WatchedPool(ProcessPoolExecutor):
         """
         self._ending.set()
         workers = self.workers()
-        self.shutdown(wait=False, cancel_futures=True)
+        # Where one has died, Python 3.13 may keep the pool locked until the others have ended.
+        ask = partial(self.shutdown, wait=False, cancel_futures=True)
+        threading.Thread(target=ask, name="end-workers", daemon=True).start()
         end_s = time.monotonic() + patience_s
         try:
             for worker in workers:

@@ -48,6 +48,35 @@ def test_a_worker_that_dies_in_the_middle_of_its_answer() -> None:
         workers.close()
 
 
+def test_a_pool_is_locked_until_its_workers_have_ended() -> None:
+    """As Python 3.13 does where a worker has died: they are ended all the same, and others take their place."""
+    workers = Workers(processes=1, options=WITHOUT_SOLVER)
+    workers.start()
+    locked, ended = threading.Event(), threading.Event()
+    try:
+        workers.check()
+        pool = workers.executor
+        (worker,) = pool.workers()  # type: ignore[union-attr]
+
+        def hold() -> None:
+            with pool._shutdown_lock:  # type: ignore[union-attr]
+                locked.set()
+                if connection.wait([worker.sentinel], PATIENCE_S / 4):
+                    ended.set()
+
+        holding = threading.Thread(target=hold, daemon=True)
+        holding.start()
+        locked.wait(PATIENCE_S)
+
+        workers.replace(pool)
+
+        holding.join(PATIENCE_S)
+        assert ended.is_set()
+        workers.check()
+    finally:
+        workers.close()
+
+
 def test_nobody_waits_for_the_rest_of_an_answer() -> None:
     """A worker is ended in the middle of its answer: what waits for it in this process ends too."""
     before = set(threading.enumerate())
