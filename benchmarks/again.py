@@ -97,12 +97,10 @@ def measure(
     """
     options = OptimizeOptions(solver=SolverOptions(backend=backend))
     before, after = days
-    memory = Memory()
-    optimize(before, options, memory=memory)
-    left = memory.last
     again, cold = [], []
     for _ in range(pairs):
-        memory.last = left
+        memory = Memory()
+        optimize(before, options, memory=memory)
         again.append(optimize(after, options, memory=memory))
         cold.append(optimize(after, options))
         _require_same(again[-1], cold[-1])

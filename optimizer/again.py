@@ -1,19 +1,22 @@
-"""Planning the same site again: bases and prices that the last plan left, on the columns and rows of the next one.
+"""Planning the same site again: what the last plan left, on the columns and rows of the next one.
 
-A basis saves most iterations, but each of them costs ten times what one from scratch does. Where a program is large
-and a network, what the last plan's limits were worth says more: it takes the place of a sample (`optimizer.network`).
+Where nothing but limits, needs and costs has changed, they are changed in bulk in the instances of HiGHS that solved
+the last plan. Where somebody came or went, instances are made anew and begin with the old bases. Where a program is
+large and a network an iteration from a basis costs ten times what one from scratch does: what the last plan's limits
+were worth says more there, and takes the place of a sample (`optimizer.network`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import numpy as np
 
 from models.domain.time_grid import FloatArray, IntArray
-from optimizer.basis import AT_LOWER, BASIC, Basis
-from optimizer.highs import StageOutcome
+from optimizer.basis import AT_LOWER, BASIC, Basis, basis_of
+from optimizer.highs import Instance, StageOutcome
 from optimizer.linear_program import LinearProgram
 from optimizer.options import Stage
 from optimizer.problem import CapacityLimit, CapacityProblem
@@ -37,12 +40,14 @@ class _Last:
         problem: What was planned.
         program: As the solver read it.
         bases: By what was minimised.
+        instances: Likewise, until the next plan takes them; their bases are asked for when they are needed.
         stages: How the stages ended.
     """
 
     problem: CapacityProblem
     program: LinearProgram
     bases: Mapping[str, Basis]
+    instances: MutableMapping[str, Instance]
     stages: tuple[StageOutcome, ...]
 
     @property
@@ -52,7 +57,10 @@ class _Last:
 
 
 class Memory:
-    """What one plan of a site leaves for the next one; empty at first."""
+    """What one plan of a site leaves for the next one; empty at first.
+
+    It holds instances of HiGHS: it can be given to one plan at a time, and not to another process.
+    """
 
     def __init__(self) -> None:
         self.last: _Last | None = None
@@ -77,39 +85,67 @@ class Again:
     def hints(self, program: LinearProgram, hints: Hints) -> Hints:
         """What is known of a program, with what the last plan left that is of use for it.
 
-        Bases where a program is small, or no network. Else prices for what is solved first, and bases for later stages
-        where they lead to the optimum in a few iterations: where sessions came or went and nothing else changed.
+        Where a program is small, or no network: the last plan's instances if nothing but bounds and costs has changed,
+        else its bases. Of a large network: prices for what is solved first, and bases for later stages where they lead
+        to the optimum in a few iterations, where sessions came or went and nothing else changed.
         """
         last = self._memory.last
         if last is None:
-            return replace(hints, bases={})
+            return replace(hints, instances={} if hints.network is None else None, bases={})
         places = _Places(last.problem, self._problem)
-        bases = _bases(last, places, program)
         if hints.network is None:
-            return replace(hints, bases=bases)
+            fit = _fit(last, places, program)
+            # Taken out of the memory: whatever ends this plan, what was half changed is not there for the next one.
+            instances = dict(last.instances)
+            last.instances.clear()
+            if fit is not None and instances and all(one.is_like(program) for one in instances.values()):
+                return replace(hints, instances=instances, bases={})
+            return replace(hints, instances={}, bases=_bases(last, instances, fit, program))
         keeps = _is_same_but_for_sessions(last.problem, self._problem, places)
         if last.is_scarce and (places.session == ABSENT).any():
             # Who comes takes from everybody.
             keeps = False
-        return replace(hints, bases=bases if keeps else {}, prices=_prices(last, places))
+        bases = _bases(last, {}, _fit(last, places, program) if keeps else None, program)
+        return replace(hints, bases=bases, prices=_prices(last, places))
 
-    def keep(self, program: LinearProgram, bases: Mapping[str, Basis], stages: tuple[StageOutcome, ...]) -> None:
-        """Leave what this plan ended with."""
-        self._memory.last = _Last(problem=self._problem, program=program, bases=dict(bases), stages=stages)
+    def keep(self, program: LinearProgram, hints: Hints, stages: tuple[StageOutcome, ...]) -> None:
+        """Leave what this plan ended with, and its hints hold."""
+        self._memory.last = _Last(
+            problem=self._problem,
+            program=program,
+            bases=dict(hints.bases or {}),
+            instances=dict(hints.instances or {}),
+            stages=stages,
+        )
 
 
-def _bases(last: _Last, places: _Places, program: LinearProgram) -> dict[str, Basis]:
-    """Bases by what is minimised; none where starting from scratch is faster or nothing fits."""
+_Fit: TypeAlias = tuple[IntArray, IntArray]
+"""Where the last program had the columns and rows of the next one."""
+
+
+def _fit(last: _Last, places: _Places, program: LinearProgram) -> _Fit | None:
+    """Where things were; None where starting from scratch is faster or that cannot be told."""
     if not last.program.row_count or set(last.program.columns) != set(program.columns):
-        return {}
+        return None
     columns = _placed(program.columns, last.program.columns, places, program.column_count)
     rows = _placed(program.rows, last.program.rows, places, program.row_count)
     if columns is None or rows is None:
-        return {}
+        return None
     if not last.is_scarce and _is_priced_anew(last.program, program, columns):
         # The way from the old prices is about as long as that from nothing, unless capacity decides.
+        return None
+    return columns, rows
+
+
+def _bases(
+    last: _Last, instances: Mapping[str, Instance], fit: _Fit | None, program: LinearProgram
+) -> dict[str, Basis]:
+    """Bases by what is minimised, also those with which instances ended; none where nothing fits."""
+    if fit is None:
         return {}
-    return {name: _carried(basis, columns, rows, program) for name, basis in last.bases.items()}
+    found = {name: basis_of(instance.highs) for name, instance in instances.items()}
+    bases = {**last.bases, **{name: basis for name, basis in found.items() if basis is not None}}
+    return {name: _carried(basis, *fit, program) for name, basis in bases.items()}
 
 
 def _prices(last: _Last, places: _Places) -> dict[str, FloatArray]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
 
 import highspy
 import numpy as np
+from numpy.typing import NDArray
 
 from models.domain.time_grid import FloatArray
 from models.errors import SolverConfigError, SolverError
@@ -139,9 +140,7 @@ def loaded(
     extra = dict(options.extra)
     if options.threads is not None:
         extra["threads"] = options.threads
-    for name, setting in {**method, **extra}.items():
-        if highs.setOptionValue(name, setting) != highspy.HighsStatus.kOk:
-            raise SolverConfigError(f"HiGHS refuses the option {name!r} with the value {setting!r}")
+    _set_options(highs, {**method, **extra})
     status = highs.passModel(
         program.column_count,
         program.row_count,
@@ -163,6 +162,71 @@ def loaded(
     if status == highspy.HighsStatus.kError:
         raise SolverError("HiGHS refuses the program: a bound or coefficient is not a number it takes")
     return highs
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Instance:
+    """An instance that has solved a program and is kept, to be changed into the next one.
+
+    Args:
+        highs: The instance, with all of the program.
+        program: What it has solved.
+        cost: (C,), what was minimised.
+        options: With which it was made.
+    """
+
+    highs: highspy.Highs
+    program: LinearProgram
+    cost: FloatArray
+    options: SolverOptions
+
+    def is_like(self, program: LinearProgram) -> bool:
+        """Whether a program differs in bounds and costs only."""
+        mine = self.program
+        return (
+            self.highs.getNumRow() == program.row_count
+            and mine.column_count == program.column_count
+            and np.array_equal(mine.row_start, program.row_start)
+            and np.array_equal(mine.row_column, program.row_column)
+            and np.array_equal(mine.row_value, program.row_value)
+        )
+
+    def takes(self, program: LinearProgram, options: SolverOptions) -> bool:
+        """Whether it can be changed into a program that is to be solved with some options; time is limited anew."""
+        same = replace(options, time_limit_s=None) == replace(self.options, time_limit_s=None)
+        return same and self.is_like(program)
+
+    def change(self, program: LinearProgram, cost: FloatArray, method: Mapping[str, OptionValue]) -> None:
+        """Take over bounds, costs and method, in bulk and where they differ; the basis stays.
+
+        Raises:
+            SolverConfigError: HiGHS refuses an option.
+        """
+        mine, highs = self.program, self.highs
+        columns = _changed((mine.column_lower, program.column_lower), (mine.column_upper, program.column_upper))
+        rows = _changed((mine.row_lower, program.row_lower), (mine.row_upper, program.row_upper))
+        costs = _changed((self.cost, cost))
+        lower, upper = program.column_lower[columns], program.column_upper[columns]
+        highs.changeColsBounds(columns.size, columns, lower, upper)
+        lower, upper = program.row_lower[rows], program.row_upper[rows]
+        highs.changeRowsBounds(rows.size, rows, lower, upper)  # type: ignore[attr-defined]  # its stubs leave it out
+        highs.changeColsCost(costs.size, costs, cost[costs])
+        _set_options(highs, {**method, **self.options.extra})
+        self.program, self.cost = program, cost
+
+
+def _changed(*pairs: tuple[FloatArray, FloatArray]) -> NDArray[np.int32]:
+    """Where any of some arrays differs from what it was."""
+    different = np.zeros(pairs[0][0].size, dtype=bool)
+    for before, after in pairs:
+        different |= before != after
+    return np.flatnonzero(different).astype(np.int32)
+
+
+def _set_options(highs: highspy.Highs, options: Mapping[str, OptionValue]) -> None:
+    for name, setting in options.items():
+        if highs.setOptionValue(name, setting) != highspy.HighsStatus.kOk:
+            raise SolverConfigError(f"HiGHS refuses the option {name!r} with the value {setting!r}")
 
 
 def limit_time(highs: highspy.Highs, deadline: float | None) -> None:

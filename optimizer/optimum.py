@@ -280,7 +280,7 @@ def _solved(
             return solve(program, options, hints=hints, missing_rows=missing_rows)
         told = again.hints(program, hints)
         solution = solve(program, options, hints=told, missing_rows=missing_rows)
-        again.keep(program, told.bases or {}, solution.stages)
+        again.keep(program, told, solution.stages)
         return solution
 
     if options.backend is Backend.ARRAYS:

@@ -25,6 +25,7 @@ from optimizer.highs import (
     LAST_RESORT,
     PRIMAL_SIMPLEX,
     ROUNDED,
+    Instance,
     OptionValue,
     Solution,
     SolveStatus,
@@ -84,6 +85,8 @@ class Hints:
         network: Its network, if it is a large one.
         bases: Bases from which solves start, by what is minimised; those with which they end are left in their place.
             One that leads nowhere costs time and nothing else. A program with whole numbers takes and leaves none.
+        instances: Instances that are changed into the program instead of handing it over anew, by what is minimised;
+            those that end with an optimum are left in their place. None where none are to be kept.
         prices: (R,), what each row of capacity of a network may be worth, by stage; else a sample is asked.
         start: (C,), a feasible point from which a search over whole numbers starts.
     """
@@ -92,6 +95,7 @@ class Hints:
     is_scarce: bool = False
     network: Network | None = None
     bases: MutableMapping[str, Basis] | None = None
+    instances: MutableMapping[str, Instance] | None = None
     prices: Mapping[str, FloatArray] = field(default_factory=dict)
     start: FloatArray | None = None
 
@@ -137,6 +141,12 @@ class _Found:
         return Basis(columns=columns, rows=rows)
 
 
+def _logged(found: _Found, method: OptionValue) -> _Found:
+    columns, iterations = found.highs.getNumCol(), found.highs.getInfo().simplex_iteration_count
+    logger.debug("solver method=%s status=%s columns=%d iterations=%d", method, found.status, columns, iterations)
+    return found
+
+
 class Run:
     """One program, narrowed from stage to stage to the face of its optima."""
 
@@ -155,6 +165,7 @@ class Run:
         self.deadline = deadline
         self.hints = hints
         self.bases = hints.bases
+        self.instances = None if missing_rows is not None else hints.instances
         self.missing_rows = missing_rows
         self.is_unlimited = True
         """Whether no limit of a network is known to bind."""
@@ -200,7 +211,7 @@ class Run:
         is_hard = self.hints.is_scarce and cost.size >= LARGE
         if is_hard and self.hints.network is None:
             # A thousand iterations from the last basis take as long as interior point takes for all.
-            self.bases = None
+            self.bases = self.instances = None
         found = self.run(
             cost / scale,
             MERGED,
@@ -233,6 +244,8 @@ class Run:
         """
         scale = scale_of(cost)
         highs.changeColsCost(cost.size, np.arange(cost.size, dtype=np.int32), cost / scale)
+        if self.instances is not None and MERGED in self.instances:
+            self.instances[MERGED].cost = cost / scale
         highs.setOptionValue("solver", "simplex")
         limit_time(highs, self.deadline)
         highs.run()
@@ -269,16 +282,34 @@ class Run:
         return np.maximum(price, 0.0)
 
     def run(self, cost: FloatArray, name: str, *, price: FloatArray | None = None, is_hard: bool = False) -> _Found:
-        """One solve, from a basis if one is at hand that leads to an optimum, else from scratch."""
-        found = self.run_from_basis(cost, name, price)
+        """One solve: in place, or from a basis, if one is at hand that leads to an optimum, else from scratch."""
+        found = self.run_in_place(cost, name)
+        if found is None or not found.is_final:
+            found = self.run_from_basis(cost, name, price)
         if found is None or not found.is_final:
             found = self.run_from_scratch(cost, is_hard=is_hard)
+        if self.instances is not None:
+            if found.status is SolveStatus.OPTIMAL:
+                self.instances[name] = Instance(
+                    highs=found.highs, program=self.program, cost=cost, options=self.options
+                )
         # What a large network is solved for first starts from prices another time.
-        if self.bases is not None and (self.hints.network is None or self.value is not None):
+        elif self.bases is not None and (self.hints.network is None or self.value is not None):
             left = found.basis()
             if left is not None:
                 self.bases[name] = left
         return found
+
+    def run_in_place(self, cost: FloatArray, name: str) -> _Found | None:
+        """One solve by the instance that its name left before, from where it stands; None where it does not fit."""
+        instance = None if self.instances is None else self.instances.pop(name, None)
+        if instance is None or not instance.takes(self.program, self.options):
+            return None
+        most = max(SIMPLEX_ITERATIONS, self.program.row_count)
+        instance.change(self.program, cost, {**DEVEX, "simplex_iteration_limit": most})
+        limit_time(instance.highs, self.deadline)
+        instance.highs.run()
+        return _logged(_Found(highs=instance.highs, status=status_of(instance.highs)), "in-place")
 
     def run_from_basis(self, cost: FloatArray, name: str, price: FloatArray | None) -> _Found | None:
         """One solve from the basis that its name left before, or else from what a network starts from."""
@@ -321,7 +352,8 @@ class Run:
     def run_from_scratch(self, cost: FloatArray, *, is_hard: bool) -> _Found:
         """One solve: dual simplex while it is fast, else or at once interior point, else HiGHS's own choice."""
         part = None
-        if self.value is not None and self.missing_rows is None:
+        # An instance that is to be kept has all of the program.
+        if self.value is not None and self.missing_rows is None and self.instances is None:
             part = self.program.without_fixed()
         program = self.program if part is None else part.program
         simplex = DEVEX if (np.abs(program.row_value) == 1.0).all() else DUAL_SIMPLEX
@@ -359,15 +391,7 @@ class Run:
             limit_time(highs, self.deadline)
             highs.run()
             status = status_of(highs)
-        iterations = highs.getInfo().simplex_iteration_count
-        logger.debug(
-            "solver method=%s status=%s columns=%d iterations=%d",
-            method["solver"],
-            status,
-            highs.getNumCol(),
-            iterations,
-        )
-        return _Found(highs=highs, status=status, part=part)
+        return _logged(_Found(highs=highs, status=status, part=part), method["solver"])
 
     def add_missing(self, highs: highspy.Highs) -> bool:
         """Add the rows that an instance's solution breaks, if any."""

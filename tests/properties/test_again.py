@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
-import highspy
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,7 +18,7 @@ from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
 from optimizer import network, stages
 from optimizer.again import Memory
-from optimizer.basis import AT_LOWER, BASIC, Basis, hand_over
+from optimizer.basis import AT_LOWER, BASIC, Basis, basis_of
 from optimizer.bench.synthetic import DAY as MORNING
 from optimizer.bench.synthetic import scenario as synthetic_scenario
 from optimizer.engine import optimize
@@ -144,8 +143,9 @@ def test_a_start_that_leads_nowhere_changes_no_value(sequence: list[Case], seed:
 
     for case in sequence:
         if memory.last is not None:
-            noise = {name: noisy(basis, generator) for name, basis in memory.last.bases.items()}
-            memory.last = replace(memory.last, bases=noise)
+            ended = {name: basis_of(instance.highs) for name, instance in memory.last.instances.items()}
+            noise = {name: noisy(basis, generator) for name, basis in ended.items() if basis is not None}
+            memory.last = replace(memory.last, bases=noise, instances={})
         warm = optimize(case.scenario, case.options, memory=memory)
 
         assert_same(warm, optimize(case.scenario, case.options))
@@ -242,22 +242,48 @@ def test_a_day_without_anybody_leaves_and_takes_nothing(
 
 @pytest.mark.parametrize("share", [1.0, 0.35], ids=["enough", "scarce"])
 def test_other_prices_start_from_scratch_unless_capacity_is_scarce(
-    share: float, monkeypatch: pytest.MonkeyPatch
+    share: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Other prices of a day on which all is served leave nothing to start from."""
-    started: list[object] = []
-
-    def recorded(basis: Basis, highs: highspy.Highs) -> bool:
-        started.append(basis)
-        return hand_over(basis, highs)
-
-    monkeypatch.setattr(stages, "hand_over", recorded)
     memory, day = Memory(), synthetic_scenario(50, seed=1, limit_share=share)
     optimize(day, memory=memory)
 
-    optimize(replace(day, tariff=synthetic_scenario(50, seed=2).tariff), memory=memory)
+    with caplog.at_level(logging.DEBUG, logger="optimizer.stages"):
+        optimize(replace(day, tariff=synthetic_scenario(50, seed=2).tariff), memory=memory)
 
-    assert bool(started) == (share < 1.0)
+    assert ("method=in-place" in caplog.text) == (share < 1.0)
+
+
+@pytest.mark.parametrize("share", [1.0, 0.35], ids=["enough", "scarce"])
+def test_nothing_is_handed_over_anew_where_only_limits_and_needs_change(
+    share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every stage is solved by the instance that solved it before, time after time."""
+    memory, day = Memory(), synthetic_scenario(50, seed=1, limit_share=share)
+    optimize(day, memory=memory)
+    changed = with_limit(day, 0.9), replace(day, sessions=(replace(day.sessions[0], energy_kwh=1.0), *day.sessions[1:]))
+    cold = [optimize(one) for one in changed]
+    monkeypatch.setattr(stages, "loaded", None)
+
+    for one, expected in zip(changed, cold, strict=True):
+        assert_same(optimize(one, memory=memory), expected)
+
+
+def test_a_plan_that_was_broken_off_leaves_nothing_half_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is interrupted in the middle of a change has the next plan made anew."""
+    memory, day = Memory(), synthetic_scenario(50, seed=1)
+    optimize(day, memory=memory)
+    changed = with_limit(day, 0.9)
+
+    def broken_off(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "limit_time", broken_off)
+        with pytest.raises(KeyboardInterrupt):
+            optimize(changed, memory=memory)
+
+    assert_same(optimize(day, memory=memory), optimize(day))
 
 
 def iterations(caplog: pytest.LogCaptureFixture) -> int:
