@@ -26,6 +26,7 @@ from optimizer.options import Backend, OptimizeOptions, SolverOptions, Stage
 from tests.properties.strategies import ENERGIES_KWH, HOURS, LIMITS_KW, MINUTE, PRICES, Case, cases, session_lists
 
 DAY = synthetic_scenario(300, seed=1)
+SHORT = synthetic_scenario(300, seed=1, limit_share=0.35)
 NIGHT = MORNING + timedelta(days=1)
 TOLERANCE = 1e-5
 """kWh or currency, of stages that each hold to 1e-6."""
@@ -165,10 +166,11 @@ def noisy(basis: Basis, generator: np.random.Generator) -> Basis:
     ("before", "after"),
     [
         (DAY, with_limit(DAY, 0.97)),
-        (replace(DAY, sessions=DAY.sessions[:150] + DAY.sessions[151:]), DAY),
-        (DAY, replace(DAY, sessions=DAY.sessions[:150] + DAY.sessions[151:])),
+        (SHORT, with_limit(SHORT, 0.97)),
+        (replace(SHORT, sessions=SHORT.sessions[:150] + SHORT.sessions[151:]), SHORT),
+        (SHORT, replace(SHORT, sessions=SHORT.sessions[:150] + SHORT.sessions[151:])),
     ],
-    ids=["a lower limit", "an arrival", "a departure"],
+    ids=["a lower limit", "a lower limit, scarce", "an arrival, scarce", "a departure, scarce"],
 )
 def test_small_changes_save_most_iterations(
     before: Scenario, after: Scenario, backend: Backend, caplog: pytest.LogCaptureFixture
