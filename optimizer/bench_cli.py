@@ -20,7 +20,13 @@ MOST_SESSIONS, MOST_GROUPS = 100_000, 1_000
 
 
 def bench(
-    sizes: Annotated[str, typer.Option(help="Numbers of sessions, increasing, with commas between")] = DEFAULT_SIZES,
+    further: Annotated[
+        list[str] | None, typer.Argument(hidden=True, help="Numbers of sessions after the first")
+    ] = None,
+    *,
+    sizes: Annotated[
+        str, typer.Option(help="Numbers of sessions, increasing, with commas or spaces between")
+    ] = DEFAULT_SIZES,
     step_minutes: StepMinutes = 15.0,
     groups: Annotated[int, typer.Option(min=1, max=MOST_GROUPS, help="Groups with limits of their own")] = 1,
     three_phase: Annotated[bool, typer.Option("--three-phase", help="Limits for each phase besides")] = False,
@@ -33,7 +39,7 @@ def bench(
     Exit code 0 when measured, 2 on bad input.
     """
     with errors_as_exit_codes():
-        numbers = sizes_of(sizes)
+        numbers = sizes_of(",".join((sizes, *(further or ()))))
         raster = raster_of(step_minutes)
         from optimizer.bench.machine import machine  # noqa: PLC0415
         from optimizer.bench.timing import Size, timings  # noqa: PLC0415

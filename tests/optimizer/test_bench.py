@@ -111,6 +111,13 @@ class TestCommand:
         lines = [line.split()[0] for line in output.splitlines() if line]
         assert [lines.count(name) for name in ("pyomo", "arrays", "growth")] == [2, 2, 2]
 
+    def test_sizes_may_stand_one_after_the_other(self) -> None:
+        """With spaces between as with commas."""
+        code, output, _ = run("--sizes", "2", "4", "--seconds", "0", "--json")
+
+        assert code == 0
+        assert {one["sessions"] for one in json.loads(output)["timings"]} == {2, 4}
+
     @pytest.mark.parametrize("sizes", ["", "ten", "50,10", "10,10", "0", "100001", "1.5"])
     def test_sizes_that_cannot_be(self, sizes: str) -> None:
         """They are refused by what was given, before anything is planned."""
