@@ -26,6 +26,7 @@ from optimizer.options import OptimizeOptions, Stage, Strategy
 from optimizer.prepare import prepare
 from optimizer.pyomo_model import dismantle, pyomo_model
 from tests.builders import HOUR, make_forecast, make_scenario, make_session, make_site, make_tariff
+from tests.optimizer.programs import assert_same_program
 from tests.properties.strategies import Case, cases
 
 LATER_STAGES = tuple(stage for stage in Stage if stage is not Stage.UNMET_ENERGY)
@@ -51,17 +52,6 @@ def compiled(program: LinearProgram) -> LinearProgram:
     back = compile_model(pyomo_model(program))
     assert_same_program(back, program)
     return back
-
-
-def assert_same_program(left: LinearProgram, right: LinearProgram) -> None:
-    """Variables, families and stages by name, bounds, matrix and costs are equal to the last bit."""
-    assert (left.columns, left.rows, left.integer_variables) == (right.columns, right.rows, right.integer_variables)
-    assert [stage.name for stage in left.stages] == [stage.name for stage in right.stages]
-    for name in ("column_lower", "column_upper", "row_lower", "row_upper"):
-        np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
-    np.testing.assert_array_equal(matrix(left), matrix(right))
-    for mine, other in zip(left.stages, right.stages, strict=True):
-        np.testing.assert_array_equal(mine.cost, other.cost)
 
 
 def assert_same_as_pyomo(model: pyo.ConcreteModel) -> None:
