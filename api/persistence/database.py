@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,6 +18,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool
+from tenacity import Retrying, retry_if_exception, stop_after_delay
+from tenacity.wait import wait_random
 
 from api.persistence import migration
 from api.persistence.ciphers import TokenCipher
@@ -32,6 +35,8 @@ READERS = 4
 MAX_BATCH = 256
 """Most writes of one transaction."""
 BUSY_TIMEOUT_S = 10
+BUSY_PAUSE_S = 0.05
+"""Longest pause before a busy SQLite file is asked again."""
 UNDEFINED_TABLE = "42P01"
 """PostgreSQL's code for a table that is not there yet."""
 
@@ -299,7 +304,16 @@ def _engine(url: URL, *, size: int, begin: str) -> Engine:
     def _prepare(connection: Any, _: object) -> None:  # noqa: ANN401 - of the driver
         # The driver's own way with transactions begins them too late: it is switched off, and they are begun below.
         connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_S}000"):
+        # Two that open a new file together: one is refused at once, however long it would wait for a lock.
+        for attempt in Retrying(
+            retry=retry_if_exception(_is_busy),
+            stop=stop_after_delay(BUSY_TIMEOUT_S),
+            wait=wait_random(max=BUSY_PAUSE_S),
+            reraise=True,
+        ):
+            with attempt:
+                connection.execute("PRAGMA journal_mode=WAL")
+        for pragma in ("synchronous=FULL", "foreign_keys=ON"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "begin")
@@ -327,6 +341,10 @@ def _unavailable() -> Iterator[None]:
         raise DatabaseUnavailableError(
             f"the database cannot be used now: {reason}; nothing was done, try again"
         ) from error
+
+
+def _is_busy(error: BaseException) -> bool:
+    return isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY
 
 
 def _is_outage(error: DBAPIError) -> bool:

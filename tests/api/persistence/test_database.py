@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -65,6 +67,21 @@ def test_servers_that_start_together_migrate_once(database_url: str) -> None:
         server.close()
     assert len(revisions) == 1
     assert len(set(revisions.pop())) == 1
+
+
+def test_a_new_file_in_use_is_waited_for(tmp_path: Path) -> None:
+    """Who opens it while another writes its first page is not refused."""
+    file = tmp_path / "state.db"
+    with closing(sqlite3.connect(file, isolation_level=None, check_same_thread=False)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        writing = threading.Timer(0.2, other.execute, ["COMMIT"])
+        writing.start()
+        try:
+            with closing(Database(f"sqlite:///{file}")) as database:
+                database.migrate()
+                assert names(database) == []
+        finally:
+            writing.join()
 
 
 def test_work_that_raises_does_nothing(database: Database) -> None:
@@ -136,7 +153,7 @@ def test_a_closed_database_takes_nothing(database_url: str) -> None:
         database.write_now(adding("north"))
 
 
-def test_sqlite_syncs_before_it_returns(tmp_path: object) -> None:
+def test_sqlite_syncs_before_it_returns(tmp_path: Path) -> None:
     """WAL with FULL synchronisation: a commit survives a loss of power, not only of the process."""
     with closing(Database(f"sqlite:///{tmp_path}/state.db")) as database, database._writer.connect() as connection:
         found = {
