@@ -9,6 +9,8 @@ import highspy
 import numpy as np
 from numpy.typing import NDArray
 
+from models.domain.time_grid import IntArray
+
 Standing: TypeAlias = NDArray[np.object_]
 """Where columns or rows stand, in the words of HiGHS: turning these into numbers and back would take longer."""
 
@@ -28,6 +30,10 @@ class Basis:
 
     columns: Standing
     rows: Standing
+
+    def of(self, column: IntArray, row: IntArray) -> Basis:
+        """The same of some of the columns and rows."""
+        return Basis(columns=self.columns[column], rows=self.rows[row])
 
     def with_rows(self, count: int) -> Basis:
         """The same of a program with so many rows: further ones are slack, those beyond are left out."""

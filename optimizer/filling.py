@@ -2,7 +2,7 @@
 
     1. Each session takes what is cheaper than the column with which it has enough, in full.
     2. What it still needs goes to columns that are as cheap as that one, forward in time and by least laxity, first
-       under limits that have a price, since those have to be full.
+       under limits that have to be full, as all that have a price do.
 
 Where nothing has a price and no limit is exceeded, filling from the cheapest and earliest column on is the optimum.
 """
@@ -63,7 +63,7 @@ class Filling:
         Args:
             program: Of sessions under limits.
             cost: (C,).
-            price: (R,), of each row of capacity, not negative.
+            price: (R,), of each row of capacity; negative only where it has to be full.
             session: (K,), of each energy column, increasing.
             step: (K,), increasing within a session.
         """
@@ -77,7 +77,7 @@ class Filling:
             column=program.row_column[entries],
             coefficient=program.row_value[entries],
         )
-        self._is_priced = price > 0.0
+        self._is_to_fill = (price > 0.0) | np.isfinite(program.row_lower[sessions:])
         self._width = program.column_upper - program.column_lower
         self._value = program.column_lower.copy()
         self._need = program.row_lower[:sessions] - sums_by(self._session, self._value, sessions)
@@ -87,6 +87,7 @@ class Filling:
         self._first = np.searchsorted(self._session[self._order], np.arange(sessions + 1))
         self._is_tied = np.zeros(cost.size, dtype=bool)
         self.short_kwh = 0.0
+        """What found no place, and what limits lack that have to be full, twice: it is somewhere else besides."""
 
     @property
     def needed_kwh(self) -> float:
@@ -119,10 +120,11 @@ class Filling:
         left = self._need - sums_by(self._session[taken], self._width[taken], sessions)
         self._fill_ties(left)
         unmet = slice(self._step.size, None)
-        self.short_kwh = float(left[above[unmet] > TIE].sum())
         self._value[unmet] = np.clip(
             self._value[unmet] + left, program.column_lower[unmet], program.column_upper[unmet]
         )
+        lacking = np.maximum(program.row_lower[sessions:] - self._load_kwh(), 0.0)
+        self.short_kwh = float(left[above[unmet] > TIE].sum() + 2.0 * lacking.sum())
 
     def basis(self) -> Basis:
         """What is strictly between its bounds, one column of each session at least, and limits with room."""
@@ -172,9 +174,9 @@ class Filling:
             return
         sessions = self._need.size
         room = np.maximum(self._program.row_upper[sessions:] - self._load_kwh(), 0.0)
-        of_priced = np.zeros(self._value.size, dtype=bool)
-        of_priced[self._entries.column[self._is_priced[self._entries.row]]] = True
-        turn = self._step[tied] + np.where(of_priced[tied], 0, self._step.max() + 1)
+        fills = np.zeros(self._value.size, dtype=bool)
+        fills[self._entries.column[self._is_to_fill[self._entries.row]]] = True
+        turn = self._step[tied] + np.where(fills[tied], 0, self._step.max() + 1)
         by_turn = np.argsort(turn, kind="stable")
         columns, turn = tied[by_turn], turn[by_turn]
         bounds = np.flatnonzero(np.diff(turn, prepend=-1, append=turn[-1] + 1))

@@ -34,8 +34,8 @@ LEAST_SAMPLED, MOST_SAMPLED = 4, 8
 fast."""
 
 MOST_SHORT = 0.005
-"""Share of the energy that a start may leave without a place. Measured at 119,000 columns: up to
-0.4 % simplex ends within 500 iterations, from 0.8 % on it needs thousands."""
+"""Share of the energy that a start may leave out of place (`Filling.short_kwh`). Measured at 119,000 columns: up to
+0.4 % simplex ends within 800 iterations, from 0.7 % on it needs more than a thousand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -83,7 +83,8 @@ class Network:
         Args:
             program: The program.
             cost: (C,), scaled.
-            price: (R,), of each row of capacity as far as it is known, in the same scale, not negative.
+            price: (R,), of each row of capacity as far as it is known, in the same scale; negative where a row that has
+                to be full is paid for.
 
         Returns:
             A basis, which may have too few or too many members; None where starting from scratch is as fast.
@@ -94,21 +95,18 @@ class Network:
             return None
         return filling.basis()
 
-    def is_open(self, program: LinearProgram) -> bool:
-        """Whether no limit has to be full: a sample of the sessions need not be able to fill it."""
-        return not np.isfinite(program.row_lower[program.rows[LIMITS]]).any()
-
     def is_nested(self, program: LinearProgram) -> bool:
         """Whether more than one limit holds energy down."""
         limited = program.row_column.size - int(program.row_start[program.rows[BALANCE].stop])
         return limited > self.session.size
 
-    def sample(self, program: LinearProgram, cost: FloatArray) -> Sample | None:
-        """Every fourth to eighth session, each limit cut down with what is needed below it.
+    def sample(self, program: LinearProgram, cost: FloatArray, value: FloatArray | None = None) -> Sample | None:
+        """Every fourth to eighth session, each limit cut down to what they use of it and their share of the rest.
 
         Args:
             program: The program.
             cost: (C,), what is to be minimised.
+            value: (C,), values that hold; None for zero. What has to be full is full then in the sample too.
 
         Returns:
             The sample; None where it would be too small to tell anything.
@@ -124,8 +122,13 @@ class Network:
         is_row = np.concatenate((is_session, np.ones(self.limit.size, dtype=bool)))
         is_entry = is_column[program.row_column]
         counts = np.bincount(program.entry_row[is_entry], minlength=program.row_count)[is_row]
-        row_upper = program.row_upper.copy()
-        row_upper[sessions:] *= self._share(program, is_session)[self.limit]
+        row_lower, row_upper = program.row_lower.copy(), program.row_upper.copy()
+        share = self._share(program, is_session)[self.limit]
+        held = np.zeros(is_column.size) if value is None else value
+        used, mine = program.activity(held), program.activity(np.where(is_column, held, 0.0))
+        for bound in (row_lower, row_upper):
+            row = sessions + np.flatnonzero(np.isfinite(bound[sessions:]))
+            bound[row] = mine[row] + share[row - sessions] * (bound[row] - used[row])
         energies, chosen = int(is_energy.sum()), int(is_session.sum())
         return Sample(
             network=Network(
@@ -136,7 +139,7 @@ class Network:
             program=LinearProgram(
                 column_lower=program.column_lower[is_column],
                 column_upper=program.column_upper[is_column],
-                row_lower=program.row_lower[is_row],
+                row_lower=row_lower[is_row],
                 row_upper=row_upper[is_row],
                 row_start=np.concatenate(([0], np.cumsum(counts))),
                 row_column=(np.cumsum(is_column) - 1)[program.row_column[is_entry]],
@@ -145,6 +148,7 @@ class Network:
                 columns={ENERGY: slice(0, energies), UNMET: slice(energies, energies + chosen)},
                 rows={BALANCE: slice(0, chosen), LIMITS: slice(chosen, chosen + self.limit.size)},
             ),
+            value=None if value is None else value[is_column],
         )
 
     def _every(self, sampled: int, sessions: int) -> BoolArray:
@@ -177,11 +181,17 @@ class Sample:
     Args:
         network: Of that program.
         program: It; its one stage is what is to be minimised.
+        value: Values that hold; None where none are known.
     """
 
     network: Network
     program: LinearProgram
+    value: FloatArray | None
 
     def price(self, row_dual: FloatArray) -> FloatArray:
         """Price of each row of capacity, (R,), from the duals of the program's rows."""
-        return np.maximum(-row_dual[self.program.rows[LIMITS]], 0.0)
+        limits = self.program.rows[LIMITS]
+        price: FloatArray = -row_dual[limits]
+        has_to_be_full = np.isfinite(self.program.row_lower[limits])
+        price[~has_to_be_full] = np.maximum(price[~has_to_be_full], 0.0)
+        return price

@@ -46,7 +46,7 @@ MissingRows = Callable[[FloatArray], Rows | None]
 """Rows of a program that a solution (C,) breaks and that were left out of it; None where it breaks none."""
 
 NETWORK_ITERATIONS = 300
-"""Primal simplex that needs more, and more than one for eight rows, had a bad start. One takes as long as ten of
+"""Primal simplex that needs more, and more than one for five rows, had a bad start. One takes as long as ten of
 dual simplex, of which a solve from scratch needs 1 to 7 a row."""
 
 SIMPLEX_ITERATIONS = 4_000
@@ -259,7 +259,8 @@ class Run:
         """Minimise one stage over the optima of the stages before."""
         self.narrow()
         scale = scale_of(stage.cost)
-        found = self.run(stage.cost / scale, stage.name, price=self.price({stage.name: 1.0 / scale}))
+        price = self.price({stage.name: 1.0 / scale}) if self.value is None else None
+        found = self.run(stage.cost / scale, stage.name, price=price)
         if found.status is SolveStatus.OPTIMAL:
             self.value, row_dual, column_dual = found.solution()
             self.optimum = (row_dual, column_dual)
@@ -321,8 +322,11 @@ class Run:
         basis = self.near(cost, price)
         if basis is None:
             return None
-        most = max(NETWORK_ITERATIONS, rows // 8)
-        return self.attempt(cost, {**PRIMAL_SIMPLEX, "simplex_iteration_limit": most}, basis)
+        most = max(NETWORK_ITERATIONS, rows // 5)
+        part = self.rest()
+        if part is not None:
+            basis = basis.of(part.column, part.row)
+        return self.attempt(cost, {**PRIMAL_SIMPLEX, "simplex_iteration_limit": most}, basis, part=part)
 
     def near(self, cost: FloatArray, price: FloatArray | None) -> Basis | None:
         """A basis at or near the optimum of a cost, where the program is a network and there is one."""
@@ -334,27 +338,32 @@ class Run:
             self.is_unlimited = basis is not None
             if basis is not None:
                 return basis
-        if not network.is_open(self.program) or (self.hints.is_scarce and network.is_nested(self.program)):
+        if self.hints.is_scarce and network.is_nested(self.program):
             return None
         basis = None if price is None else network.near(self.program, cost, price)
         if basis is not None:
             return basis
-        sample = network.sample(self.program, cost)
+        sample = network.sample(self.program, cost, self.value)
         if sample is None:
             return None
         part = Run(sample.program, self.options, self.deadline, hints=Hints(network=sample.network))
+        part.value, part.is_unlimited = sample.value, False
         found = part.run(sample.program.stages[0].cost, SAMPLE)
         if found.status is not SolveStatus.OPTIMAL:
             return None
         _, row_dual, _ = found.solution()
         return network.near(self.program, cost, sample.price(row_dual))
 
+    def rest(self) -> Part | None:
+        """What earlier stages have left of the program; None for all of it."""
+        # An instance that is to be kept has all of the program.
+        if self.value is None or self.missing_rows is not None or self.instances is not None:
+            return None
+        return self.program.without_fixed()
+
     def run_from_scratch(self, cost: FloatArray, *, is_hard: bool) -> _Found:
         """One solve: dual simplex while it is fast, else or at once interior point, else HiGHS's own choice."""
-        part = None
-        # An instance that is to be kept has all of the program.
-        if self.value is not None and self.missing_rows is None and self.instances is None:
-            part = self.program.without_fixed()
+        part = self.rest()
         program = self.program if part is None else part.program
         simplex = DEVEX if (np.abs(program.row_value) == 1.0).all() else DUAL_SIMPLEX
         iterations = max(SIMPLEX_ITERATIONS, SIMPLEX_ITERATIONS_PER_ROW * program.row_count)
@@ -381,7 +390,7 @@ class Run:
             highs = loaded(self.program, cost, method, self.options)
         else:
             highs = loaded(part.program, cost[part.column], method, self.options)
-        if basis is not None and not hand_over(basis.with_rows(self.program.row_count), highs):
+        if basis is not None and not hand_over(basis.with_rows(highs.getNumRow()), highs):
             return _Found(highs=highs, status=SolveStatus.FAILED)
         limit_time(highs, self.deadline)
         highs.run()
