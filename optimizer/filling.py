@@ -3,6 +3,8 @@
     1. Each session takes what is cheaper than the column with which it has enough, in full.
     2. What it still needs goes to columns that are as cheap as that one, forward in time and by least laxity, first
        under limits that have to be full, as all that have a price do.
+    3. What found no place then, or is missing where it has to be full, is brought there along ways through sessions
+       that can have their energy at either of two places (`optimizer.augmenting`).
 
 Where nothing has a price and no limit is exceeded, filling from the cheapest and earliest column on is the optimum.
 """
@@ -16,6 +18,7 @@ import numpy as np
 
 from models.domain.time_grid import FloatArray, IntArray
 from optimizer.arrays import sums_by
+from optimizer.augmenting import Places, settle
 from optimizer.basis import AT_LOWER, AT_UPPER, BASIC, Basis
 from optimizer.linear_program import LinearProgram
 
@@ -24,6 +27,13 @@ BALANCE, LIMITS = "energy_balance", "capacity_limit"
 
 TIE = 1e-5
 """Difference of reduced costs that is none; costs are scaled to 100."""
+
+LEAST_SERVED = 0.9
+"""Share of the sessions that are to be served in full where ties are mended. Measured on days of which a quarter of the
+energy stays unmet: simplex has no less left to do afterwards."""
+
+MOST_CELLS = 4_000_000
+"""Places times sessions up to which ties are mended: two tables of 32 MB."""
 
 ROUNDING_KWH = 1e-7
 """What is nearer to a bound is at it."""
@@ -120,11 +130,15 @@ class Filling:
         left = self._need - sums_by(self._session[taken], self._width[taken], sessions)
         self._fill_ties(left)
         unmet = slice(self._step.size, None)
-        self._value[unmet] = np.clip(
-            self._value[unmet] + left, program.column_lower[unmet], program.column_upper[unmet]
-        )
+        is_served = ~self._is_tied[unmet]
+        given = np.where(is_served, 0.0, np.minimum(left, self._width[unmet]))
+        self._value[unmet] += given
+        left -= given
+        if np.count_nonzero(is_served) > LEAST_SERVED * sessions:
+            left = self._mended(left)
+        self._value[unmet] = np.minimum(self._value[unmet] + left, program.column_upper[unmet])
         lacking = np.maximum(program.row_lower[sessions:] - self._load_kwh(), 0.0)
-        self.short_kwh = float(left[above[unmet] > TIE].sum() + 2.0 * lacking.sum())
+        self.short_kwh = float(left.sum() + 2.0 * lacking.sum())
 
     def basis(self) -> Basis:
         """What is strictly between its bounds, one column of each session at least, and limits with room."""
@@ -166,6 +180,52 @@ class Filling:
         place = self._first[:-1] + np.bincount(session[is_short], minlength=self._need.size)
         enough: IntArray = self._order[np.minimum(place, self._first[1:] - 1)]
         return enough
+
+    def _mended(self, left: FloatArray) -> FloatArray:
+        """Move energy among ties until sessions have what is left of their need, (S,), and limits are full.
+
+        Returns:
+            (S,), what is left then.
+        """
+        program, sessions = self._program, self._need.size
+        room = program.row_upper[sessions:] - self._load_kwh()
+        lacks = self._is_to_fill & (room > ROUNDING_KWH)
+        if not lacks.any() and not (left > ROUNDING_KWH).any():
+            return left
+        row = self._tightest(room)
+        # What sessions go without is a place as well, one that takes all.
+        row[self._step.size :] = room.size
+        tied = np.flatnonzero(self._is_tied & (row >= 0))
+        rows = np.flatnonzero(np.bincount(row[tied], minlength=room.size + 1))
+        if rows.size * sessions > MOST_CELLS or (self._entries.coefficient != 1.0).any():
+            return left
+        # A session has one column at most below a row, which is one step's.
+        at = (np.searchsorted(rows, row[tied]), self._session[tied])
+        places = Places(
+            energy_kwh=np.zeros((rows.size + 1, sessions)),
+            free_kwh=np.zeros((rows.size + 1, sessions)),
+            room_kwh=np.append(np.append(room, np.inf)[rows], 0.0),
+            is_to_fill=np.append(np.append(self._is_to_fill, False)[rows], False),
+        )
+        places.energy_kwh[at] = self._value[tied] - program.column_lower[tied]
+        places.energy_kwh[-1] = left
+        places.free_kwh[at] = program.column_upper[tied] - self._value[tied]
+        settle(places)
+        self._value[tied] = program.column_lower[tied] + places.energy_kwh[at]
+        short: FloatArray = places.energy_kwh[-1]
+        return short
+
+    def _tightest(self, room: FloatArray) -> IntArray:
+        """(C,), the row that holds each column down: a full one, else the one of most columns; -1 where none does."""
+        row, column = self._entries.row, self._entries.column
+        is_full = self._is_to_fill | (room <= ROUNDING_KWH)
+        by_rank = np.lexsort((np.bincount(row, minlength=room.size), is_full))
+        rank = np.empty(room.size, dtype=np.int64)
+        rank[by_rank] = np.arange(room.size)
+        highest = np.full(self._value.size, -1)
+        np.maximum.at(highest, column, rank[row])
+        tightest: IntArray = np.append(by_rank, -1)[highest]
+        return tightest
 
     def _fill_ties(self, left: FloatArray) -> None:
         """Give sessions what is left of their need, (S,), which is lowered."""
