@@ -17,6 +17,7 @@ from models.domain.time_grid import FloatArray
 from models.errors import SolverError
 from optimizer.arrays import dot
 from optimizer.basis import AT_LOWER, BASIC, Basis, basis_of, hand_over
+from optimizer.filling import LIMITS
 from optimizer.highs import (
     DEVEX,
     DUAL_SIMPLEX,
@@ -259,8 +260,7 @@ class Run:
         """Minimise one stage over the optima of the stages before."""
         self.narrow()
         scale = scale_of(stage.cost)
-        price = self.price({stage.name: 1.0 / scale}) if self.value is None else None
-        found = self.run(stage.cost / scale, stage.name, price=price)
+        found = self.run(stage.cost / scale, stage.name, price=self.price({stage.name: 1.0 / scale}))
         if found.status is SolveStatus.OPTIMAL:
             self.value, row_dual, column_dual = found.solution()
             self.optimum = (row_dual, column_dual)
@@ -280,7 +280,8 @@ class Run:
         if not known.keys() >= weights.keys():
             return None
         price: FloatArray = sum((weight * known[name] for name, weight in weights.items()), start=np.zeros(1))
-        return np.maximum(price, 0.0)
+        has_to_be_full = np.isfinite(self.program.row_lower[self.program.rows[LIMITS]])
+        return np.where(has_to_be_full, price, np.maximum(price, 0.0))
 
     def run(self, cost: FloatArray, name: str, *, price: FloatArray | None = None, is_hard: bool = False) -> _Found:
         """One solve: in place, or from a basis, if one is at hand that leads to an optimum, else from scratch."""
@@ -294,8 +295,7 @@ class Run:
                 self.instances[name] = Instance(
                     highs=found.highs, program=self.program, cost=cost, options=self.options
                 )
-        # What a large network is solved for first starts from prices another time.
-        elif self.bases is not None and (self.hints.network is None or self.value is not None):
+        elif self.bases is not None:
             left = found.basis()
             if left is not None:
                 self.bases[name] = left
@@ -317,8 +317,7 @@ class Run:
         rows = self.program.row_count
         basis = None if self.bases is None else self.bases.pop(name, None)
         if basis is not None:
-            most = max(SIMPLEX_ITERATIONS, rows) if self.hints.network is None else max(NETWORK_ITERATIONS, rows) // 50
-            return self.attempt(cost, {**DEVEX, "simplex_iteration_limit": most}, basis)
+            return self.attempt(cost, {**DEVEX, "simplex_iteration_limit": max(SIMPLEX_ITERATIONS, rows)}, basis)
         basis = self.near(cost, price)
         if basis is None:
             return None

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from models.domain.scenario import Scenario
 from models.domain.schedule import Schedule, ScheduleStatus
-from optimizer import network, stages
+from optimizer import again, network, stages
 from optimizer.again import Memory
 from optimizer.basis import AT_LOWER, BASIC, Basis, basis_of
 from optimizer.bench.synthetic import DAY as MORNING
@@ -131,6 +131,7 @@ def test_a_start_from_the_last_plan_changes_no_value(sequence: list[Case], *, is
             if is_large:
                 patch.setattr(network, "LEAST_COLUMNS", 0)
                 patch.setattr(network, "MOST_SHORT", 1.0)
+                patch.setattr(again, "ALIKE", 1e9)
             warm = optimize(case.scenario, case.options, memory=memory)
 
         assert_same(warm, optimize(case.scenario, case.options))
@@ -218,6 +219,34 @@ def test_prices_of_the_last_plan_save_nearly_all_iterations_of_a_large_program(
 
     assert_same(warm_plan, cold_plan)
     assert warm < 0.05 * cold
+
+
+@pytest.mark.parametrize(
+    ("after", "is_asked"),
+    [
+        (with_limit(DAY, 0.95), False),
+        (replace(DAY, sessions=DAY.sessions[5:]), False),
+        (with_limit(DAY, 0.8), True),
+        (replace(DAY, tariff=synthetic_scenario(300, seed=2).tariff), True),
+    ],
+    ids=["limit", "departures", "lower limit", "other prices"],
+)
+def test_a_sample_is_asked_where_the_last_prices_cannot_be_right(
+    after: Scenario, monkeypatch: pytest.MonkeyPatch, *, is_asked: bool
+) -> None:
+    """Where limits are others altogether, or anything costs something else."""
+    monkeypatch.setattr(network, "LEAST_COLUMNS", 0)
+    memory, asked = Memory(), 0
+
+    def sample(*_: object) -> None:
+        nonlocal asked
+        asked += 1
+
+    optimize(DAY, memory=memory)
+    monkeypatch.setattr(network.Network, "sample", sample)
+    optimize(after, memory=memory)
+
+    assert bool(asked) == is_asked
 
 
 def test_a_basis_that_is_refused_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
