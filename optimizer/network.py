@@ -83,12 +83,14 @@ class Network:
         Args:
             program: The program.
             cost: (C,), scaled.
-            price: (R,), of each row of capacity as far as it is known, in the same scale; negative where a row that has
-                to be full is paid for.
+            price: (R,), of each row of capacity as far as it is known, in the same scale; below zero it counts only
+                where a row has to be full.
 
         Returns:
             A basis, which may have too few or too many members; None where starting from scratch is as fast.
         """
+        has_to_be_full = np.isfinite(program.row_lower[program.rows[LIMITS]])
+        price = np.where(has_to_be_full, price, np.maximum(price, 0.0))
         filling = Filling(program, cost, price, session=self.session, step=self.step)
         filling.by_laxity()
         if filling.short_kwh > MOST_SHORT * filling.needed_kwh:
@@ -190,8 +192,4 @@ class Sample:
 
     def price(self, row_dual: FloatArray) -> FloatArray:
         """Price of each row of capacity, (R,), from the duals of the program's rows."""
-        limits = self.program.rows[LIMITS]
-        price: FloatArray = -row_dual[limits]
-        has_to_be_full = np.isfinite(self.program.row_lower[limits])
-        price[~has_to_be_full] = np.maximum(price[~has_to_be_full], 0.0)
-        return price
+        return -row_dual[self.program.rows[LIMITS]]

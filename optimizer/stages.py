@@ -17,7 +17,6 @@ from models.domain.time_grid import FloatArray
 from models.errors import SolverError
 from optimizer.arrays import dot
 from optimizer.basis import AT_LOWER, BASIC, Basis, basis_of, hand_over
-from optimizer.filling import LIMITS
 from optimizer.highs import (
     DEVEX,
     DUAL_SIMPLEX,
@@ -279,9 +278,7 @@ class Run:
         known = self.hints.prices
         if not known.keys() >= weights.keys():
             return None
-        price: FloatArray = sum((weight * known[name] for name, weight in weights.items()), start=np.zeros(1))
-        has_to_be_full = np.isfinite(self.program.row_lower[self.program.rows[LIMITS]])
-        return np.where(has_to_be_full, price, np.maximum(price, 0.0))
+        return sum((weight * known[name] for name, weight in weights.items()), start=np.zeros(1))
 
     def run(self, cost: FloatArray, name: str, *, price: FloatArray | None = None, is_hard: bool = False) -> _Found:
         """One solve: in place, or from a basis, if one is at hand that leads to an optimum, else from scratch."""
